@@ -1,0 +1,86 @@
+# Everything that is done to this project, as targets. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+PROBLEM ?= flights
+NIGHTS ?= 1
+DATA ?=
+ARGS ?=
+
+export PYTHONPATH := $(CURDIR):$(CURDIR)/plugins
+# a start without compiled bytecode takes three times as long
+unexport PYTHONDONTWRITEBYTECODE
+unexport VIRTUAL_ENV
+
+INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes
+COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
+DEMO = $(BIN)/python -m ml.embedded demo --problem $(PROBLEM) --nights $(NIGHTS) $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+.PHONY: help setup setup-dev demo down test test-all check format lock bench
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.setup ## make .venv with every dependency, pinned by hash (Python 3.11 to 3.13)
+
+setup-dev: $(VENV)/.setup-dev ## the same, with what tests and checks need
+
+demo: setup ## play nights of real history through the whole system [PROBLEM=flights NIGHTS=1 DATA=folder ARGS=--exit]
+	@$(DEMO)
+
+down: ## end what `make demo` left running
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m ml.embedded down $(ARGS); fi
+
+test: setup-dev ## the tests that take no minutes [ARGS="-k name"]
+	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-all: setup-dev ## every test, with the scheduler, the browser and the faults
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: setup-dev ## style, types and layers; changes nothing
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: setup-dev ## mend style as far as that can be done by itself
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+lock: setup ## pin every version anew from pyproject.toml
+	@$(COMPILE) pyproject.toml -o requirements.txt
+	@$(COMPILE) --group dev -c requirements.txt -o requirements-dev.txt
+	@echo "requirements.txt and requirements-dev.txt are written; 'make setup' installs them"
+
+bench: setup ## measure what the goals are about [ARGS=name]
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+$(BIN)/python:
+	@set -e; \
+	for name in python3.13 python3.12 python3.11 python3; do \
+	  if command -v $$name >/dev/null && $$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; \
+	  then found=$$name; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "No Python 3.11, 3.12 or 3.13 found. Install one, for example: apt install python3.11 python3.11-venv" >&2; exit 1; fi; \
+	if ! $$found -c 'import ensurepip, venv' 2>/dev/null; then \
+	  echo "$$found cannot make virtual environments. Install its module, on Debian: apt install python3-venv" >&2; exit 1; fi; \
+	echo "making $(VENV) with $$($$found --version)"; \
+	$$found -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(VENV)/.uv-$(UV_VERSION): | $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
+	@touch $@
+
+$(VENV)/.setup: requirements.txt $(VENV)/.uv-$(UV_VERSION)
+	@echo "installing the versions pinned in requirements.txt"
+	@$(INSTALL) -r requirements.txt
+	@touch $@
+
+$(VENV)/.setup-dev: requirements-dev.txt $(VENV)/.setup
+	@echo "installing the versions pinned in requirements-dev.txt"
+	@$(INSTALL) -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,38 @@
+"""Deploy: let the prediction service answer with the champion, and prove by one answer that it does.
+
+Starts when a promotion announces a champion, or by hand (Trigger), which brings the service to the ledger's champion.
+
+Triage:
+
+- **`deploy` skipped**: there is no champion yet; promote a version first. Not a fault.
+- **`deploy` is up for retry**: the service is away. It loads the champion by itself when it starts.
+- **`deploy` failed at try 1**: the new version answered wrongly or its files changed since they were judged. The log shows
+  the difference; the service goes on with the version it had.
+"""
+
+from typing import Any
+
+from airflow.sdk import dag, task
+from retraining import assets, defaults, edge, problems
+from retraining.problems import ProblemFile
+
+
+def build(problem: ProblemFile) -> None:
+    """The DAG `deploy_<problem>`."""
+
+    @dag(schedule=[assets.champion(problem.name)], **defaults.arguments("deploy", problem, __doc__))
+    def deploy() -> None:
+        @task
+        def deploy() -> dict[str, Any]:
+            """Load the champion beside the old version, verify its answer, swap; skipped when nothing is due."""
+            from ml import deploy as stage
+
+            return edge.done(stage.run(edge.open_run(problem)), otherwise="there is no champion to deploy yet")
+
+        deploy()
+
+    deploy()
+
+
+for found in problems.readable():
+    build(found)

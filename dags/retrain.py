@@ -1,0 +1,96 @@
+"""Retrain: fresh production rows become a candidate with a verdict. Only the gate says whether it may serve.
+
+Starts every night, on drift, or by hand (Trigger, with a window, a reason, dry run).
+
+Triage:
+
+- **A task failed at try 1**: the data, a file or a setting is wrong. The last line of its log says what and how to mend
+  it. Mend it, then clear the task: finished stages are not repeated.
+- **A task is up for retry**: something is away (database, MLflow, disk). It is tried three times within minutes, then
+  fails; the next night reads the missed days too.
+- **`ingest` skipped**: the source holds nothing new, or drift was answered by another run. Not a fault.
+- **`validate` failed**: too many rows broke a rule. The log names the rule; the rows wait in the table `quarantine`.
+- **`gate` says reject or not assessable**: a decision, not a fault. The rules and their values are in its log and, with
+  plots, in MLflow (button on `register`, Details > Extra links).
+- **`announce` skipped**: no promotion is due, because the verdict was no, the run was a dry one, or a person decides.
+"""
+
+from typing import Any
+
+from airflow.sdk import dag, task
+from retraining import assets, defaults, edge, forms, links, problems, schedules
+from retraining.problems import ProblemFile
+
+
+def build(problem: ProblemFile) -> None:
+    """The DAG `retrain_<problem>`."""
+
+    @dag(schedule=schedules.retrain(problem), params=forms.retrain(), **defaults.arguments("retrain", problem, __doc__))
+    def retrain() -> None:
+        @task
+        def ingest() -> dict[str, Any]:
+            """Copy the window's rows from production into the table `raw`; skipped when there is nothing new."""
+            from ml import ingest as stage
+
+            context = edge.begin_retrain(problem)
+            record = stage.run(context)
+            edge.skip(stage.nothing_new(record, context))
+            return edge.done(record)
+
+        @task
+        def validate() -> dict[str, Any]:
+            """Check the rows against the expectation suite; bad rows go to `quarantine`, each with its rule."""
+            from ml import validate as stage
+
+            return edge.done(stage.run(edge.open_run(problem)))
+
+        @task
+        def prepare() -> dict[str, Any]:
+            """Freeze the snapshot: which labelled rows teach, stop the training, and judge."""
+            from ml import prepare as stage
+
+            return edge.done(stage.run(edge.open_run(problem)))
+
+        @task
+        def train() -> dict[str, Any]:
+            """Fit the network and export it so that it takes raw rows."""
+            from ml import train as stage
+
+            return edge.done(stage.run(edge.open_run(problem)))
+
+        @task
+        def evaluate() -> dict[str, Any]:
+            """Score candidate, champion and baseline on the same rows."""
+            from ml import evaluate as stage
+
+            return edge.done(stage.run(edge.open_run(problem)))
+
+        @task
+        def gate() -> dict[str, Any]:
+            """Decide: promote, reject or not assessable, rule by rule."""
+            from ml import gate as stage
+
+            return edge.done(stage.run(edge.open_run(problem)))
+
+        @task
+        def register() -> dict[str, Any]:
+            """Log the run in MLflow, and make a version there when the verdict says promote."""
+            from ml import register as stage
+
+            return edge.done(stage.run(edge.open_run(problem)))
+
+        @task(outlets=[assets.candidate(problem.name)])
+        def announce() -> dict[str, Any]:
+            """Tick off the drift that asked for this, and start `promote` when a promotion is due."""
+            context = edge.open_run(problem)
+            edge.answer_drift(context)
+            return edge.announce(context, "promote")
+
+        judged = ingest() >> validate() >> prepare() >> train() >> evaluate() >> gate()
+        judged >> links.to_mlflow(register()) >> announce()
+
+    retrain()
+
+
+for found in problems.readable():
+    build(found)

@@ -1,0 +1,5 @@
+"""`python -m ml`: every stage and tool without Airflow."""
+
+from ml.cli import main
+
+main()

@@ -1,0 +1,140 @@
+"""The card of a run: one page of Markdown that a reviewer reads beside the model, in words before numbers."""
+
+from collections.abc import Iterable, Iterator
+
+from ml.problem import Problem
+from ml.records import Evaluated, Interval, Prepared, Scores, Trained, Verdict
+
+LONGEST = 4900  # characters; MLflow cuts a description at 5,000
+ROOM = 900  # characters kept for what follows the slices
+MOVES = {"promote": "may replace the champion", "reject": "may not replace the champion", "not assessable": "cannot be judged"}
+
+
+def render(
+    problem: Problem, *, run_key: str, prepared: Prepared, trained: Trained, evaluated: Evaluated, verdict: Verdict
+) -> str:
+    """The card, under 5,000 characters, in the plain Markdown that MLflow's version page shows."""
+    top = [
+        _what(problem, run_key),
+        f"**Verdict: {verdict.decision}.** It {MOVES[verdict.decision]}. {in_words(problem, evaluated)}",
+        _rules(verdict),
+        _metrics(problem, evaluated),
+        _data(problem, prepared, trained),
+    ]
+    end = [_rollback(problem, evaluated), _limits(problem, prepared, evaluated)]
+    room = LONGEST - sum(len(part) + 2 for part in top + end)
+    text = "\n\n".join([*top, *_slices(problem, evaluated, room), *end]) + "\n"
+    return text if len(text) <= LONGEST else text[: LONGEST - 40].rsplit("\n", 1)[0] + "\n\n(cut; see the run's files)\n"
+
+
+def in_words(problem: Problem, evaluated: Evaluated) -> str:
+    """What the decisions mean on a usual day, in counts a person can picture.
+
+    With fewer than ten rows a day the counts are of the whole test period.
+    """
+    true, false = evaluated.confusion["true_positive"], evaluated.confusion["false_positive"]
+    missed = evaluated.confusion["false_negative"]
+    rows, positive = problem.problem.rows, problem.problem.positive
+    by_day = evaluated.num_rows >= 10 * evaluated.days
+    share = evaluated.days if by_day else 1
+    when = "On a usual day" if by_day else f"In the {evaluated.days} test days"
+    num_rows, warned, hit, lost = (round(count / share) for count in (evaluated.num_rows, true + false, true, missed))
+    return (
+        f"{when} of {num_rows:,} {rows} it warns of {warned:,}, of which {hit:,} are really {positive}; "
+        f"it misses {lost:,} {positive} ones ({_in_ten(missed, true + missed)})."
+    )
+
+
+def _in_ten(part: int, whole: int) -> str:
+    if whole == 0:
+        return "there were none"
+    tenths = round(10 * part / whole)
+    return "fewer than 1 in 10" if tenths == 0 and part else f"{tenths} in 10"
+
+
+def _what(problem: Problem, run_key: str) -> str:
+    about = problem.problem
+    return f"# {about.title}\n\n{about.description}\n\nRun `{run_key}`. Owner: {about.owner}."
+
+
+def _rules(verdict: Verdict) -> str:
+    lines = [(rule.rule, _number(rule.value), _number(rule.limit), "yes" if rule.holds else "**no**") for rule in verdict.rules]
+    if len(lines) > 12:  # broken ones must be seen; of the others the first
+        lines = [line for line in lines if line[3] != "yes"][:8] + [line for line in lines if line[3] == "yes"][:4]
+    left = len(verdict.rules) - len(lines)
+    return _table("Rules", ("rule", "value", "limit", "holds"), lines) + (f"\n\nand {left} more." if left else "")
+
+
+def _metrics(problem: Problem, evaluated: Evaluated) -> str:
+    models: dict[str, Scores | None] = {
+        "candidate": evaluated.candidate,
+        f"champion {evaluated.champion_version or ''}".strip(): evaluated.champion,
+        f"baseline ({problem.success.baseline})": evaluated.baseline,
+    }
+    lines = [
+        (name, *(_interval(scores.metrics.get(name)) if scores else "none" for scores in models.values()))
+        for name in sorted(evaluated.candidate.metrics, key=lambda name: (name != problem.success.metric, name))
+    ]
+    title = f"Quality on {evaluated.num_rows:,} test rows, with {problem.gate.confidence:.0%} intervals"
+    note = f"\n\nNo comparison with the champion: {evaluated.champion_problem}." if evaluated.champion_problem else ""
+    return _table(title, ("metric", *models), lines) + note
+
+
+def _slices(problem: Problem, evaluated: Evaluated, room: int) -> Iterator[str]:
+    """As many slices as there is room for, those with the worst gain (else the fewest rows) first."""
+    if not evaluated.candidate.slices or room < 300:
+        return
+    gains = evaluated.slice_gains
+    names = sorted(evaluated.candidate.slices, key=lambda name: (gains[name].value if name in gains else float("inf"), name))
+    lines, used = [], 160
+    for name in names:
+        rows, value = f"{evaluated.slice_rows.get(name, 0):,}", _interval(evaluated.candidate.slices[name])
+        line = (name, rows, value, _interval(gains.get(name)))
+        used += sum(len(cell) + 3 for cell in line) + 2
+        if used > room:
+            break
+        lines.append(line)
+    title = f"Slices by {problem.success.metric}, least gain first ({len(lines)} of {len(names)})"
+    yield _table(title, ("slice", "rows", "candidate", "gain over champion"), lines)
+
+
+def _data(problem: Problem, prepared: Prepared, trained: Trained) -> str:
+    parts = (("learned from", prepared.train), ("stopped by", prepared.validation), ("judged on", prepared.test))
+    lines = [(name, f"{p.first} to {p.last}", f"{p.num_rows:,}", f"{p.positive_rate:.1%}") for name, p in parts]
+    table = _table("Data", ("part", "days", problem.problem.rows, problem.problem.positive), lines)
+    return (
+        f"{table}\n\nFrom `{problem.source.table}`, table `valid` at version {prepared.valid_version}, snapshot "
+        f"`{prepared.rows_digest[:12]}`. {trained.num_parameters:,} parameters, best of {trained.epochs} epochs: "
+        f"{trained.best_epoch}. Model `{trained.model_digest[:12]}`."
+    )
+
+
+def _rollback(problem: Problem, evaluated: Evaluated) -> str:
+    back = f"version {evaluated.champion_version}" if evaluated.champion_version else "no earlier version yet"
+    return f"## How to roll back\n\n`python -m ml rollback --problem {problem.name}` returns to the champion before ({back})."
+
+
+def _limits(problem: Problem, prepared: Prepared, evaluated: Evaluated) -> str:
+    unused = ", ".join(f"`{name}`" for name in list(problem.leakage)[:8])
+    limits = [
+        f"Judged on {prepared.test.first} to {prepared.test.last} only; it says nothing about seasons outside its data.",
+        f"Probabilities are off by {evaluated.calibration_error:.3f} on average; it says yes from {evaluated.threshold:.3f} on.",
+        f"{evaluated.flips:,} test rows would be decided otherwise than by the champion." if evaluated.champion else "",
+        f"{prepared.num_unlabelled:,} rows had no label yet and taught nothing." if prepared.num_unlabelled else "",
+        f"Never used, because they are known too late: {unused}." if unused else "",
+        "Through MLflow numbers must be floats; missing columns and nulls are allowed.",
+    ]
+    return "## Known limits\n\n" + "\n".join(f"- {limit}" for limit in limits if limit)
+
+
+def _table(title: str, header: tuple[str, ...], lines: Iterable[tuple[str, ...]]) -> str:
+    rows = [header, ("---",) * len(header), *(tuple(cell.replace("|", "\\|") for cell in line) for line in lines)]
+    return f"## {title}\n\n" + "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _interval(interval: Interval | None) -> str:
+    return f"{interval.value:.4f} ({interval.low:.4f} to {interval.high:.4f})" if interval else "none"
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:,.0f}" if value == int(value) and abs(value) >= 10 else f"{value:.4g}"

@@ -1,0 +1,67 @@
+"""Moves of the champion by hand; each leaves a row in the ledger with who and why."""
+
+import getpass
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from ml.cli.options import JsonOption, ProblemOption, show
+from ml.context import Context, open_run
+from ml.errors import RefusedError
+
+
+def register(app: typer.Typer) -> None:
+    """Add `promote`, `deploy` and `rollback`."""
+    app.command("promote", help="Make a registered version the champion; only one whose verdict says promote.")(promote)
+    app.command("deploy", help="Bring the service to the champion and check its answer.")(deploy)
+    app.command("rollback", help="Back to the previous champion, or to a named earlier one, and deploy it.")(rollback)
+
+
+def _open(problem: str, what: str) -> Context:
+    return open_run(problem, f"{what}-by-hand-{datetime.now().astimezone():%Y%m%dT%H%M%S}")
+
+
+def _actor() -> str:
+    return f"cli:{getpass.getuser()}"
+
+
+def promote(
+    problem: ProblemOption,
+    version: Annotated[int, typer.Option(help="version in the registry")],
+    comment: Annotated[str, typer.Option(help="why, kept in the ledger")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Promote by hand, as [gate] approval = "manual" asks for."""
+    from ml import promote as stage
+
+    done = stage.run(_open(problem, "promote"), version=version, actor=_actor(), comment=comment)
+    if done is None:
+        raise RefusedError(f"Version {version} of {problem} was not promoted: nothing is due.")
+    show(done.model_dump(mode="json"), as_json=as_json, text=f"version {done.version} is the champion, after {done.previous}")
+
+
+def deploy(problem: ProblemOption, as_json: JsonOption = False) -> None:
+    """Deploy the champion by hand."""
+    from ml import deploy as stage
+
+    done = stage.run(_open(problem, "deploy"))
+    if done is None:
+        raise RefusedError(f"{problem} has no champion to deploy. Promote a version first.")
+    show(done.model_dump(mode="json"), as_json=as_json, text=f"version {done.version} answers at {done.url}")
+
+
+def rollback(
+    problem: ProblemOption,
+    to: Annotated[int | None, typer.Option(help="an earlier champion; default: the one before")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Move the champion back and deploy it."""
+    from ml import deploy as deploying
+    from ml import promote as stage
+
+    context = _open(problem, "rollback")
+    moved = stage.rollback(context, to=to, actor=_actor())
+    served = deploying.run(context)
+    content = {"moved": moved.model_dump(mode="json"), "served": served and served.model_dump(mode="json")}
+    show(content, as_json=as_json, text=f"version {moved.version} is the champion again and answers")

@@ -1,0 +1,65 @@
+"""Running stages by hand, in the order that the nightly DAG runs them."""
+
+from typing import Annotated
+
+import typer
+
+from ml.cli.options import JsonOption, ProblemOption, show
+from ml.context import Context, open_run
+from ml.errors import ConfigError
+from ml.records import Record
+
+STAGES = ("ingest", "validate", "prepare", "train", "evaluate", "gate", "register")
+
+
+def register(app: typer.Typer) -> None:
+    """Add `run` and `monitor`."""
+    app.command("run", help="Run one stage, or all of them up to the registered candidate.")(run)
+    app.command("monitor", help="Judge the last requests and their labels; writes the record and the Evidently page.")(monitor)
+
+
+def run(
+    problem: ProblemOption,
+    stage: Annotated[str, typer.Argument(help=f"one of {', '.join(STAGES)}; left out: all, in this order")] = "",
+    run_key: Annotated[
+        str, typer.Option("--run", help="names the run's folder; the same key goes on where it stopped")
+    ] = "by-hand",
+    window: Annotated[str | None, typer.Option(help="2013-01-31 or 2013-01-01/2013-02-01; default: what is new")] = None,
+    dry_run: Annotated[bool, typer.Option(help="decide, but register nothing")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run stages and print what each found out."""
+    if stage and stage not in STAGES:
+        raise typer.BadParameter(f"{stage!r} is no stage. Stages: {', '.join(STAGES)}.")
+    context = open_run(problem, run_key, window=window, dry_run=dry_run)
+    records = {name: run_stage(name, context) for name in ([stage] if stage else STAGES)}
+    content = {name: record.model_dump(mode="json") for name, record in records.items()}
+    show(content, as_json=as_json, text=f"{', '.join(records)} done; records are in {context.file('.')}")
+
+
+def run_stage(name: str, context: Context) -> Record:
+    """Run a stage by name.
+
+    Raises: ConfigError: no stage of that name; whatever the stage raises.
+    """
+    if name not in STAGES:
+        raise ConfigError(f"{name!r} is no stage. Stages: {', '.join(STAGES)}.")
+    from importlib import import_module
+
+    record: Record = import_module(f"ml.{name}").run(context)
+    return record
+
+
+def monitor(
+    problem: ProblemOption,
+    run_key: Annotated[str, typer.Option("--run", help="names the run's folder")] = "monitor-by-hand",
+    as_json: JsonOption = False,
+) -> None:
+    """Judge drift now; a due retrain is written to the work table."""
+    from ml import monitor as stage
+
+    context = open_run(problem, run_key)
+    record = stage.run(context)
+    page = stage.report(context)
+    text = "\n".join([*(f"{kind}: {verdict}" for kind, verdict in record.verdicts.items()), record.reason, f"report: {page}"])
+    show(record.model_dump(mode="json"), as_json=as_json, text=text)

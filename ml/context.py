@@ -1,0 +1,90 @@
+"""What a stage is given: the problem, where things live, and which run it belongs to."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from ml import problem as problems
+from ml import settings as settings_
+from ml.errors import ConfigError
+from ml.problem import Problem
+from ml.records import Record
+from ml.settings import Settings
+from ml.store import Store
+from ml.tables import Table
+
+R = TypeVar("R", bound=Record)
+Reason = Literal["schedule", "manual", "drift", "backfill"]
+
+
+@dataclass(frozen=True)
+class Context:
+    """One run of one problem. `run_key` names its folder; everything the run writes lies there or in the tables."""
+
+    problem: Problem
+    settings: Settings
+    run_key: str
+    reason: Reason = "manual"
+    window: str | None = None
+    dry_run: bool = False
+
+    @property
+    def store(self) -> Store:
+        """The problem's part of the store."""
+        return Store(Path(self.settings.store) / self.problem.name)
+
+    @property
+    def folder(self) -> str:
+        """Name of the run's folder inside the store."""
+        return f"runs/{self.run_key}"
+
+    def name(self, file: str) -> str:
+        """Name of one of the run's files inside the store."""
+        return f"{self.folder}/{file}"
+
+    def file(self, file: str) -> Path:
+        """Path of one of the run's files."""
+        return self.store.path(self.name(file))
+
+    def table(self, name: Literal["raw", "valid", "quarantine"]) -> Table:
+        """One of the problem's Delta tables."""
+        return Table(self.store.path(f"tables/{name}"))
+
+    def record(self, kind: type[R]) -> R:
+        """What an earlier stage of this run found out.
+
+        Raises: DataError: that stage has not finished.
+        """
+        return kind.model_validate(self.store.read_json(self.name(f"{kind.stage}.json"))["record"])
+
+    def once(self, kind: type[R], inputs: object, compute: Callable[[], R]) -> R:
+        """Do a stage's work once per run and inputs; a finished stage returns its record and writes nothing.
+
+        The record is written last, so a stage killed at any point before starts over and overwrites its own traces.
+        """
+        name = self.name(f"{kind.stage}.json")
+        key = hashlib.sha256(json.dumps(inputs, sort_keys=True, default=str).encode()).hexdigest()
+        if self.store.exists(name):
+            found = self.store.read_json(name)
+            if found["inputs"] == key:
+                return kind.model_validate(found["record"])
+        record = compute()
+        self.store.write_json(name, {"inputs": key, "record": record.model_dump(mode="json")})
+        return record
+
+
+def open_run(
+    problem: str, run_key: str, *, reason: Reason = "manual", window: str | None = None, dry_run: bool = False
+) -> Context:
+    """The context of a run, settings from the environment.
+
+    Raises: ConfigError: unknown problem, wrong setting, or a run key that cannot name a folder.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}", run_key):
+        raise ConfigError(f"{run_key!r} cannot name a run's folder. Use letters, digits and . _ - (at most 200).")
+    settings = settings_.read()
+    return Context(problems.load(problem, settings.problems), settings, run_key, reason, window, dry_run or reason == "backfill")

@@ -1,0 +1,208 @@
+"""Bring the champion into service, ask it, and believe only its answer; on any doubt put the version before it back.
+
+The ledger leads: what is deployed is its champion, and the "deploy" work that is due only says that it is time. Everything
+here may be killed and run again: a finished step does nothing the second time, and a rollback that was begun is finished.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ml.context import Context
+from ml.deploy.service import PredictionService
+from ml.errors import DataError, RefusedError
+from ml.ledger import Champion, Entry, Ledger
+from ml.records import Deployed
+from ml.registry import Registry
+from ml.store import digest
+
+ACTOR = "deploy"
+
+
+class WrongAnswerError(DataError):
+    """The service took the version, and answers otherwise than the evaluation did."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A stage's collaborators, so that its steps need not hand them around."""
+
+    context: Context
+    ledger: Ledger
+    service: PredictionService
+
+    @property
+    def problem(self) -> str:
+        """Name of the problem."""
+        return self.context.problem.name
+
+
+def run(context: Context) -> Deployed | None:
+    """Deploy the champion; None when there is none yet, or in a dry run.
+
+    Raises:
+        DataError: the version could not be served and was rolled back; says what serves now.
+        TransientError: the service or the database is away. ConfigError: the service does not accept the token.
+    """
+    settings = context.settings
+    ledger = Ledger(settings.database_url, now=settings.now)
+    champion = ledger.champion(context.problem.name)
+    if champion is None or context.dry_run:
+        return None
+    service = PredictionService(settings.serving_url, settings.serving_token, context.problem.name)
+    deployment = Deployment(context, ledger, service)
+    if (begun := _unfinished_rollback(deployment, champion)) is not None:
+        _finish_rollback(deployment, begun)
+    try:
+        deployed = bring_into_service(deployment, champion)
+    except (DataError, RefusedError) as error:
+        _give_up(deployment, champion, error)
+    _write_down(deployment, champion, deployed)
+    return deployed
+
+
+def bring_into_service(deployment: Deployment, version: Champion) -> Deployed:
+    """Make a version live and compare what it answers with what the evaluation saw.
+
+    Raises: DataError: its folder is not what was registered, or the service answers otherwise (WrongAnswerError).
+        RefusedError: the service does not take it.
+    """
+    example = _example(deployment, version)
+    deployment.service.put(version.version, version.run_key, version.model_digest)
+    _ask(deployment, version, example["rows"], example["scores"])
+    request, answer = _ask(deployment, version, example["rows"][:1], example["scores"][:1])
+    return Deployed(
+        version=version.version,
+        url=deployment.service.predict_url,
+        request=request,
+        answer=answer,
+        expected_score=example["scores"][0],
+    )
+
+
+def _example(deployment: Deployment, version: Champion) -> dict[str, Any]:
+    store = deployment.context.store
+    folder = store.path(f"runs/{version.run_key}/model")
+    if not folder.is_dir() or (found := digest(folder)) != version.model_digest:
+        state = f"has digest {found}, the ledger says {version.model_digest}" if folder.is_dir() else "is gone"
+        raise DataError(f"The model folder {folder} of version {version.version} {state}.")
+    example: dict[str, Any] = json.loads((folder / "example.json").read_text())
+    return example
+
+
+def _ask(
+    deployment: Deployment, version: Champion, rows: list[dict[str, Any]], scores: list[float]
+) -> tuple[dict[str, object], dict[str, object]]:
+    """The request and its answer, when version and scores are the expected ones."""
+    request: dict[str, object] = {"rows": rows}
+    answer = deployment.service.predict(request)
+    if answer["version"] != version.version:
+        raise WrongAnswerError(f"The service was given version {version.version} and answers with version {answer['version']}.")
+    served = np.array([prediction["score"] for prediction in answer["predictions"]], dtype=np.float64)
+    difference = np.max(np.abs(served - np.array(scores)))
+    if not difference <= deployment.context.problem.serving.tolerance:
+        raise WrongAnswerError(
+            f"Version {version.version} in service scores its own example otherwise than in training: by up to {difference:.3g}, "
+            f"[serving] tolerance allows {deployment.context.problem.serving.tolerance:g}."
+        )
+    return request, answer
+
+
+def _write_down(deployment: Deployment, champion: Champion, deployed: Deployed) -> None:
+    context, ledger = deployment.context, deployment.ledger
+    record = deployed.model_dump(mode="json")
+    context.store.write_json(context.name("deploy.json"), {"inputs": champion._asdict(), "record": record})
+    ledger.append(
+        deployment.problem,
+        "deployed",
+        key=f"move {champion.entry}, run {context.run_key}",
+        actor=ACTOR,
+        version=champion.version,
+        run_key=champion.run_key,
+        body={"url": deployed.url, "answer": deployed.answer, "expected_score": deployed.expected_score},
+    )
+    for work in ledger.due(deployment.problem, "deploy"):
+        mine = work.body.get("version") == champion.version
+        ledger.done(work, "deployed" if mine else f"superseded: version {champion.version} is champion")
+
+
+def _give_up(deployment: Deployment, failed: Champion, error: DataError | RefusedError) -> NoReturn:
+    """Put the version before the failed one back, first in the service, then in the ledger and the registry.
+
+    Raises: DataError: always, with the whole story.
+    """
+    standing = deployment.ledger.succession(deployment.problem)
+    previous = standing[-2] if len(standing) > 1 and standing[-1].entry == failed.entry else None
+    if previous is None:
+        _fail(deployment, failed, f"{error} No version served before it. {_nothing_else(deployment, error)}")
+    try:
+        bring_into_service(deployment, previous)
+    except (DataError, RefusedError) as second:
+        told = f"{error} The version before it, {previous.version}, cannot be put back either: {second}"
+        _fail(deployment, failed, f"{told} {_nothing_else(deployment, error)}")
+    moved = deployment.ledger.move(
+        deployment.problem,
+        to=previous,
+        expected=failed.version,
+        kind="rollback",
+        key=_key(failed),
+        actor=ACTOR,
+        body={"reason": str(error), "failed": list(failed[:3]), "failed_entry": failed.entry},
+    )
+    _finish_rollback(deployment, moved)
+
+
+def _nothing_else(deployment: Deployment, error: Exception) -> str:
+    """Nothing can take over: a version that answers wrongly is taken out, one that was refused never came in."""
+    if isinstance(error, WrongAnswerError):
+        deployment.service.withdraw()
+    serving = deployment.service.version()
+    if serving is None:
+        return "Nothing serves now. Mend the cause and deploy again, or retrain and promote."
+    return f"The service goes on with version {serving}, which it has in memory. Mend the cause before it is restarted."
+
+
+def _unfinished_rollback(deployment: Deployment, champion: Champion) -> Entry | None:
+    """The rollback that made this champion, when it was begun here and its last step, `deploy_failed`, is missing."""
+    moves = [entry for entry in deployment.ledger.entries(deployment.problem) if entry.id == champion.entry]
+    begun = [move for move in moves if move.kind == "rollback" and "failed_entry" in move.body]
+    if begun and deployment.ledger.find(deployment.problem, "deploy_failed", begun[0].key) is None:
+        return begun[0]
+    return None
+
+
+def _finish_rollback(deployment: Deployment, moved: Entry) -> NoReturn:
+    """The ledger has moved back; let the registry follow, ask the service once more, and tell.
+
+    Raises: DataError: always, with the whole story.
+    """
+    bring_into_service(deployment, moved.champion)
+    Registry(deployment.context.settings.mlflow_url).set_alias(deployment.problem, "champion", moved.champion.version)
+    version, run_key, model_digest = moved.body["failed"]
+    failed = Champion(version, run_key, model_digest, entry=moved.body["failed_entry"])
+    again = f"Version {moved.version} was put back; the service answers with it again, checked by its example."
+    _fail(deployment, failed, f"{moved.body['reason']} {again}")
+
+
+def _fail(deployment: Deployment, failed: Champion, story: str) -> NoReturn:
+    """Close the work, write the failure down as the last step, and raise."""
+    for work in deployment.ledger.due(deployment.problem, "deploy"):
+        mine = work.body.get("version") == failed.version
+        deployment.ledger.done(work, f"failed: {story}" if mine else f"superseded by version {failed.version}")
+    deployment.ledger.append(
+        deployment.problem,
+        "deploy_failed",
+        key=_key(failed),
+        actor=ACTOR,
+        version=failed.version,
+        run_key=failed.run_key,
+        body={"story": story},
+    )
+    raise DataError(f"Version {failed.version} of {deployment.problem} was not deployed. {story}")
+
+
+def _key(failed: Champion) -> str:
+    """A move of the champion fails at most once, so its entry names the failure."""
+    return f"move {failed.entry}"

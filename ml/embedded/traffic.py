@@ -1,0 +1,46 @@
+"""A day's events sent to the prediction service, as its clients would."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from ml.embedded.progress import Progress
+
+BATCH_ROWS = 100
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What was sent and what went wrong, in rows."""
+
+    num_sent: int
+    num_failed: int
+    complaint: str
+    example: dict[str, Any] | None
+
+
+def send(url: str, problem: str, key: str, rows: list[dict[str, Any]], progress: Progress) -> Traffic:
+    """Send rows in requests of 100; a refused request is counted, not fatal.
+
+    Args:
+        key: the column whose value names a row.
+    """
+    requests = [{"key": str(row[key])} | {name: value for name, value in row.items() if name != key} for row in rows]
+    example = requests[0] if requests else None
+    began, num_failed, complaint = time.monotonic(), 0, ""
+    with httpx.Client(timeout=60, trust_env=False) as client:
+        if client.get(f"{url}/problems/{problem}").json().get("version") is None:
+            progress.show("traffic", "skipped", None, "no model serves yet")
+            return Traffic(0, 0, "", example)
+        for start in range(0, len(requests), BATCH_ROWS):
+            batch = requests[start : start + BATCH_ROWS]
+            response = client.post(f"{url}/problems/{problem}/predict", json={"rows": batch})
+            if not response.is_success:
+                num_failed += len(batch)
+                complaint = complaint or f"{response.status_code}: {response.text[:300]}"
+            progress.show("traffic", "running", time.monotonic() - began, f"{start + len(batch):,} of {len(rows):,} rows")
+    note = f"{len(rows):,} rows asked" + (f", {num_failed:,} refused ({complaint})" if num_failed else "")
+    progress.show("traffic", "failed" if num_failed else "done", time.monotonic() - began, note)
+    return Traffic(len(rows), num_failed, complaint, example)

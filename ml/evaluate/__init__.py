@@ -1,0 +1,5 @@
+"""Stage 5: candidate, champion and baseline on the same frozen rows that none of them has learned from."""
+
+from ml.evaluate.stage import run
+
+__all__ = ["run"]

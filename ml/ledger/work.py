@@ -1,0 +1,48 @@
+"""What is due: asked once by key, done once. Asset events are hints; these rows are the truth."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from ml.ledger.entry import canonical
+from ml.ledger.schema import WORK
+
+
+@dataclass(frozen=True)
+class Work:
+    """One thing to do."""
+
+    id: int
+    problem: str
+    kind: str
+    key: str
+    body: dict[str, Any]
+    asked_at: datetime
+
+
+def find(connection: sa.Connection, problem: str, kind: str, key: str) -> bool:
+    """Whether it was ever asked, done or not."""
+    same = (WORK.c.problem == problem) & (WORK.c.kind == kind) & (WORK.c.key == key)
+    return connection.execute(sa.select(WORK.c.id).where(same)).first() is not None
+
+
+def insert(connection: sa.Connection, values: dict[str, Any]) -> None:
+    """Write one thing to do; the caller holds the lock."""
+    connection.execute(sa.insert(WORK).values(values | {"body": canonical(values["body"])}))
+
+
+def due(connection: sa.Connection, problem: str, kind: str) -> list[Work]:
+    """What is not done yet, oldest first."""
+    mine = (WORK.c.problem == problem) & (WORK.c.kind == kind) & WORK.c.done_at.is_(None)
+    columns = [WORK.c[name] for name in Work.__dataclass_fields__]
+    rows = connection.execute(sa.select(*columns).where(mine).order_by(WORK.c.id)).mappings()
+    return [Work(**row | {"body": json.loads(row["body"])}) for row in map(dict, rows)]
+
+
+def finish(connection: sa.Connection, work: Work, outcome: str, at: datetime) -> None:
+    """Mark as done; what was done before keeps its first outcome."""
+    open_ = (WORK.c.id == work.id) & WORK.c.done_at.is_(None)
+    connection.execute(sa.update(WORK).where(open_).values(done_at=at, outcome=outcome))

@@ -1,0 +1,231 @@
+"""What the monitor looks at: requests of a window, the champion's own rows and scores, and labels known by now."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ml import requests
+from ml.context import Context
+from ml.errors import DataError
+from ml.ledger import Champion
+from ml.problem import Feature
+from ml.records import Evaluated, Interval
+from ml.scoring import ARROW
+from ml.window import Window
+
+Floats = npt.NDArray[np.float64]
+MOST = 20_000  # rows of a sample: more decide nothing that these do not
+SEED = 0  # the same rows give the same sample
+INSTANT = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Answers whose truth is known by now, one per key: `scores` and `labels`, shapes (n,)."""
+
+    scores: Floats
+    labels: Floats
+    num_repeated: int
+    num_keyless: int
+    num_waiting: int
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the champion was made from: a sample of its training rows, its scores in the evaluation, and their quality."""
+
+    columns: dict[str, pa.ChunkedArray]
+    scores: Floats
+    promised: dict[str, Interval]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One window of one champion. `absent` says of a column why it cannot be compared."""
+
+    num_requests: int
+    num_others: int
+    columns: dict[str, pa.ChunkedArray]
+    scores: Floats
+    absent: dict[str, str]
+    reference: Reference
+    labelled: Labelled
+
+
+def span(moment: datetime, days: int) -> tuple[datetime, datetime]:
+    """Half-open span of `days` that ends with, and holds, the moment: a replayed clock stands still while requests come."""
+    return moment - timedelta(days=days) + INSTANT, moment + INSTANT
+
+
+def gather(context: Context, champion: Champion, moment: datetime) -> Evidence:
+    """Read everything that speaks for or against the champion at a moment.
+
+    Raises:
+        DataError: the champion's run folder lacks a file.
+        TransientError: the database is away.
+    """
+    problem, policy = context.problem, context.problem.drift
+    start, end = span(moment, policy.window_days)
+    served = requests.read(context.settings.database_url, problem.name, start, end)
+    ours = _answered_by(served, champion)
+    texts = ours["row"].take(choose(ours.num_rows)).to_pylist()
+    columns, absent = typed_rows(texts, problem.features, least=min(policy.minimum_rows, len(texts)))
+    reference = read_reference(replace(context, run_key=champion.run_key))
+    strange = {name: "the champion was made without it" for name in problem.features if name not in reference.columns}
+    return Evidence(
+        num_requests=ours.num_rows,
+        num_others=served.num_rows - ours.num_rows,
+        columns=columns,
+        scores=_floats(ours["score"].take(choose(ours.num_rows))),
+        absent=absent | strange,
+        reference=reference,
+        labelled=_labelled(context, champion, moment),
+    )
+
+
+def choose(size: int, most: int = MOST) -> npt.NDArray[np.int64]:
+    """Row numbers of a fixed-seed sample without replacement, sorted; all rows when there are at most `most`."""
+    if size <= most:
+        return np.arange(size)
+    return np.sort(np.random.default_rng(SEED).choice(size, most, replace=False))
+
+
+def typed_rows(
+    texts: Iterable[str], features: Mapping[str, Feature], *, least: int = 1
+) -> tuple[dict[str, pa.ChunkedArray], dict[str, str]]:
+    """Columns of logged rows (JSON objects), each with the rows that hold it, and why a column cannot be compared.
+
+    A row served before a feature was added does not hold it: that is no missing value, so it is left out.
+
+    Args:
+        least: with fewer rows that hold a column it cannot be compared.
+    """
+    rows = [json.loads(text) for text in texts]
+    columns: dict[str, pa.ChunkedArray] = {}
+    absent: dict[str, str] = {}
+    for name, feature in features.items():
+        held = [row[name] for row in rows if name in row]
+        if len(held) < max(least, 1):
+            absent[name] = f"only {len(held)} of {len(rows)} requests hold it"
+            continue
+        try:
+            columns[name] = pa.chunked_array([pa.array(_values(held, feature.type), ARROW[feature.type])])
+        except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError, TypeError) as error:
+            absent[name] = f"requests hold values that are no {feature.type} ({error})"
+    return columns, absent
+
+
+def read_reference(champion: Context) -> Reference:
+    """The champion's own rows, scores and promised quality.
+
+    Args:
+        champion: a context whose run is the one that made the champion.
+    Raises: DataError: a file is missing or cannot be read as the problem's types.
+    """
+    rows, scores = (champion.file(name) for name in ("rows.parquet", "scores.parquet"))
+    for path in (rows, scores):
+        if not path.is_file():
+            raise DataError(
+                f"{path} is missing: there is nothing to compare with. Restore the champion's run folder, or retrain."
+            )
+    evaluated = champion.record(Evaluated)
+    scored = pq.read_table(scores, columns=["candidate"])["candidate"]
+    return Reference(
+        columns=_learned(rows, champion.problem.features),
+        scores=_floats(scored.take(choose(len(scored)))),
+        promised=evaluated.candidate.metrics,
+    )
+
+
+def _answered_by(served: pa.Table, champion: Champion) -> pa.Table:
+    return served.filter(pc.equal(served["version"], champion.version))
+
+
+def _values(held: list[Any], kind: str) -> list[Any]:
+    if kind != "datetime":
+        return held
+    moments = [None if value is None else datetime.fromisoformat(value) for value in held]
+    naive = [str(moment) for moment in moments if moment is not None and moment.tzinfo is None]
+    if naive:
+        raise ValueError(f"{naive[0]} has no offset")
+    return moments
+
+
+def _learned(path: Path, features: Mapping[str, Feature]) -> dict[str, pa.ChunkedArray]:
+    """A sample of the rows that taught and stopped the training; batch by batch, so memory does not grow with the file."""
+    parts = pq.read_table(path, columns=["_part"])["_part"]
+    eligible = np.flatnonzero(pc.is_in(parts, pa.array(["train", "validation"])).to_numpy())
+    chosen = eligible[choose(len(eligible))]
+    batches, first = [], 0
+    with pq.ParquetFile(path) as file:
+        names = [name for name in features if name in file.schema_arrow.names]
+        for batch in file.iter_batches(columns=["_part", *names]):
+            inside = chosen[(chosen >= first) & (chosen < first + batch.num_rows)] - first
+            batches.append(batch.take(pa.array(inside)))
+            first += batch.num_rows
+        schema = pa.schema([file.schema_arrow.field(name) for name in ("_part", *names)])
+    rows = pa.Table.from_batches([batch.select(schema.names) for batch in batches])
+    try:
+        return {name: rows[name].cast(ARROW[features[name].type]) for name in names}
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{path} does not fit the types in the problem file ({error}). Retrain under the new types.") from error
+
+
+def _labelled(context: Context, champion: Champion, moment: datetime) -> Labelled:
+    """Answers of the champion joined with labels known at the moment, each key once: its earliest answer."""
+    start, end = span(moment, context.problem.drift.label_days)
+    served = _answered_by(requests.read(context.settings.database_url, context.problem.name, start, end), champion)
+    keyed = served.filter(pc.is_valid(served["key"]))
+    keys = np.asarray(keyed["key"].to_pylist(), dtype=object).astype(str)
+    unique, first = np.unique(keys, return_index=True)
+    known = known_labels(context, pa.array(unique.tolist(), pa.string()), start, moment)
+    joined = [(place, known[key]) for key, place in zip(unique.tolist(), first.tolist(), strict=True) if key in known]
+    places = np.asarray([place for place, _ in joined], dtype=np.int64)
+    return Labelled(
+        scores=_floats(keyed["score"].take(places)),
+        labels=np.asarray([label for _, label in joined], dtype=np.float64),
+        num_repeated=keyed.num_rows - len(unique),
+        num_keyless=served.num_rows - keyed.num_rows,
+        num_waiting=len(unique) - len(joined),
+    )
+
+
+def known_labels(context: Context, keys: pa.Array, start: datetime, moment: datetime) -> dict[str, bool]:
+    """Labels of some keys as known at a moment; where a key stands twice the label that came last counts.
+
+    Looks at events from `history_days` before `start` on: a request about an older event is taken as without label.
+    """
+    source, table = context.problem.source, context.table("valid")
+    newest = table.newest_day()
+    earliest = (start - timedelta(days=source.history_days)).date()
+    if newest is None or newest < earliest:
+        return {}
+    columns = [source.key, source.label, source.label_time]
+    rows = table.read(Window(earliest, newest + timedelta(days=1)), columns=columns).rename_columns(["key", "label", "time"])
+    rows = rows.set_column(0, "key", rows["key"].cast(pa.string())).set_column(
+        2, "time", _instants(rows["time"], source.timezone)
+    )
+    late = pc.fill_null(pc.greater(rows["time"], pa.scalar(moment, pa.timestamp("us", "UTC"))), False)
+    wanted = pc.and_(pc.is_valid(rows["label"]), pc.and_not(pc.is_in(rows["key"], keys), late))
+    rows = rows.filter(wanted).sort_by([("time", "ascending")])
+    return dict(zip(rows["key"].to_pylist(), rows["label"].cast(pa.bool_()).to_pylist(), strict=True))
+
+
+def _instants(column: pa.ChunkedArray, zone: str) -> pa.ChunkedArray:
+    """Moments in UTC; a time without zone is local to the problem."""
+    if pa.types.is_timestamp(column.type) and column.type.tz is None:
+        column = pc.assume_timezone(column, zone, ambiguous="latest", nonexistent="latest")
+    return column.cast(pa.timestamp("us", "UTC"))
+
+
+def _floats(column: pa.ChunkedArray) -> Floats:
+    return np.asarray(column.to_numpy(), dtype=np.float64)

@@ -1,0 +1,155 @@
+"""Stage 3: which labelled rows teach, stop and judge, in time order; the encoder is fitted on the first part only."""
+
+import logging
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ml import features
+from ml.context import Context
+from ml.errors import DataError
+from ml.features import Encoding, encoder
+from ml.problem.sections import Split
+from ml.records import Part, Prepared, Validated
+from ml.snapshot import ENCODED, ENCODING, PARTS, ROWS
+from ml.store import digest
+from ml.tables import DAY
+from ml.window import Window
+
+log = logging.getLogger(__name__)
+
+
+def run(context: Context) -> Prepared:
+    """Freeze the rows of the run and encode them once.
+
+    Raises: DataError: too few labelled rows, a class missing in a part, or a key in two parts.
+    """
+    validated = context.record(Validated)
+    about = context.problem
+    inputs = [
+        validated.version,
+        str(validated.end),
+        about.split.model_dump(),
+        {n: f.model_dump() for n, f in about.features.items()},
+    ]
+    return context.once(Prepared, inputs, lambda: _prepare(context, validated))
+
+
+def parts_by_day(days: list[date], split: Split) -> dict[str, tuple[date, date]]:
+    """First and last day of each part: the newest days judge, those before stop the training, the rest teaches.
+
+    Args:
+        days: days that have labels, sorted.
+    Raises: DataError: not one day is left to learn from.
+    """
+    needed = split.test_days + split.validation_days + 1
+    if not days or (days[-1] - days[0]).days + 1 < needed:
+        raise DataError(
+            f"Labels are known for {len(days)} days ({days[0] if days else '-'} to {days[-1] if days else '-'}), but the split "
+            f"needs {needed}: [split] test_days + validation_days + 1. Wait, widen [source] history_days, or shorten the parts."
+        )
+    test = days[-1] - timedelta(days=split.test_days - 1)
+    validation = test - timedelta(days=split.validation_days)
+    return {
+        "train": (days[0], validation - timedelta(days=1)),
+        "validation": (validation, test - timedelta(days=1)),
+        "test": (test, days[-1]),
+    }
+
+
+def split_rows(rows: pa.Table, split: Split) -> pa.Table:
+    """Give every labelled row its part.
+
+    Args:
+        rows: labelled rows with `_key`, `_day`, `_label`.
+    Returns: the same rows with `_part`, sorted by day and key.
+    Raises: DataError: see `run`.
+    """
+    days = sorted(date.fromisoformat(day) for day in pc.unique(rows[DAY]).to_pylist())
+    bounds = parts_by_day(days, split)
+    day = np.asarray(rows[DAY].to_pylist(), dtype=str)
+    part = np.full(rows.num_rows, "train", dtype=object)
+    part[day >= str(bounds["validation"][0])] = "validation"
+    part[day >= str(bounds["test"][0])] = "test"
+    parted = rows.append_column("_part", pa.array(part, pa.string())).sort_by([(DAY, "ascending"), ("_key", "ascending")])
+    _refuse_shared_keys(parted)
+    for name in PARTS:
+        _refuse_thin(parted.filter(pc.equal(parted["_part"], name)), name, split)
+    return parted
+
+
+def _refuse_shared_keys(rows: pa.Table) -> None:
+    seen = rows.group_by("_key").aggregate([("_part", "count_distinct")])
+    shared = seen.filter(pc.greater(seen["_part_count_distinct"], 1))["_key"].to_pylist()
+    if shared:
+        raise DataError(
+            f"{len(shared)} keys stand in more than one part of the split, such as {shared[:3]}: the test would know what "
+            "training saw. A key must name one row; mend [source] key, or the source where it repeats."
+        )
+
+
+def _refuse_thin(rows: pa.Table, name: str, split: Split) -> None:
+    if rows.num_rows < split.minimum_rows:
+        raise DataError(
+            f"The {name} part has {rows.num_rows} labelled rows, fewer than [split] minimum_rows = {split.minimum_rows}. "
+            "Wait for more labels, lengthen that part, or lower the limit."
+        )
+    if len(pc.unique(rows["_label"])) < 2:
+        raise DataError(
+            f"Every label in the {name} part is {rows['_label'][0].as_py()}; a model cannot learn or be judged. "
+            "Look at the source's label column, or lengthen that part."
+        )
+
+
+def _labelled(context: Context, validated: Validated) -> tuple[pa.Table, int]:
+    """Labelled rows of the longest memory, and how many wait for a label."""
+    about = context.problem
+    period = Window(validated.end - timedelta(days=about.split.train_days), validated.end)
+    names = [about.source.key, DAY, about.source.label, *about.features]
+    rows = context.table("valid").read(period, columns=list(dict.fromkeys(names)), version=validated.version)
+    known = rows.filter(pc.is_valid(rows[about.source.label]))
+    frame = {name: known[name] for name in about.features}
+    frame |= {"_key": known[about.source.key].cast(pa.string()), DAY: known[DAY], "_label": known[about.source.label]}
+    return pa.table(frame), rows.num_rows - known.num_rows
+
+
+def _prepare(context: Context, validated: Validated) -> Prepared:
+    labelled, num_unlabelled = _labelled(context, validated)
+    rows = split_rows(labelled, context.problem.split)
+    with context.store.replacing(context.name(ROWS)) as path:
+        pq.write_table(rows, path, compression="zstd")
+    train = rows.filter(pc.equal(rows["_part"], "train"))
+    encoding = features.fit(train, context.problem.features, timezone=context.problem.source.timezone)
+    context.store.write_json(context.name(ENCODING), encoding.model_dump(mode="json"))
+    _encode(context, rows, encoding)
+    parts = {name: _part(rows.filter(pc.equal(rows["_part"], name))) for name in PARTS}
+    log.info("prepare: %s, %d rows wait for labels", ", ".join(f"{n} {p.num_rows}" for n, p in parts.items()), num_unlabelled)
+    return Prepared(
+        valid_version=validated.version,
+        num_unlabelled=num_unlabelled,
+        rows_digest=digest(context.file(ROWS)),
+        **parts,
+    )
+
+
+def _encode(context: Context, rows: pa.Table, encoding: Encoding) -> None:
+    module = encoder.build(encoding)
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for name in PARTS:
+        part = rows.filter(pc.equal(rows["_part"], name))
+        packed = encoder.encode(module, features.inputs(part, encoding.features, timezone=encoding.timezone))
+        arrays |= {f"{name}.{kind}": array for kind, array in packed.items()}
+        arrays[f"{name}.label"] = part["_label"].to_numpy().astype(np.float32)
+    with context.store.replacing(context.name(ENCODED)) as path:
+        np.savez(path, allow_pickle=False, **arrays)
+
+
+def _part(rows: pa.Table) -> Part:
+    days = pc.min_max(rows[DAY]).as_py()
+    rate = pc.mean(rows["_label"].cast(pa.int8())).as_py()
+    return Part(first=days["min"], last=days["max"], num_rows=rows.num_rows, positive_rate=rate)

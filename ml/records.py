@@ -1,0 +1,222 @@
+"""The nouns: small frozen records that stages hand on, each a JSON file of its run and a plain dict over XCom."""
+
+from datetime import date, datetime
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ml.window import Window
+
+
+class Record(BaseModel):
+    """What a stage found out. `stage` names the stage that writes it and its file in the run's folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+    stage: ClassVar[str]
+
+
+class Ingested(Record):
+    """Rows of the window now in `raw`."""
+
+    stage = "ingest"
+    start: date
+    end: date
+    version: int = Field(description="version of the Delta table `raw`")
+    num_rows: int
+    num_rows_by_day: dict[str, int]
+    changed: bool = Field(description="False when the source held exactly what `raw` held already")
+
+    @property
+    def window(self) -> Window:
+        """The days that were read."""
+        return Window(self.start, self.end)
+
+
+class RuleResult(Record):
+    """One expectation: how many rows or what value broke it."""
+
+    stage = "validate"
+    rule: str
+    kind: Literal["row", "table"]
+    severity: Literal["critical", "warning"]
+    holds: bool
+    num_broken: int
+    observed: str
+    why: str
+
+
+class Validated(Record):
+    """valid + quarantined = ingested, to the row."""
+
+    stage = "validate"
+    start: date
+    end: date
+    version: int = Field(description="version of the Delta table `valid`")
+    num_ingested: int
+    num_valid: int
+    num_quarantined: int
+    rules: tuple[RuleResult, ...]
+
+    @property
+    def window(self) -> Window:
+        """The days that were validated."""
+        return Window(self.start, self.end)
+
+
+class Part(Record):
+    """One part of the split."""
+
+    stage = "prepare"
+    first: date
+    last: date
+    num_rows: int
+    positive_rate: float
+
+
+class Prepared(Record):
+    """The snapshot: which rows teach, stop and judge."""
+
+    stage = "prepare"
+    valid_version: int
+    num_unlabelled: int = Field(description="rows of the period without a label yet; they wait, they are not lost")
+    train: Part
+    validation: Part
+    test: Part
+    rows_digest: str = Field(description="sha256 of the snapshot; equal digests mean equal rows in equal parts")
+
+
+class Trained(Record):
+    """A model in the run's folder."""
+
+    stage = "train"
+    model_digest: str = Field(description="sha256 over the exported model's files")
+    num_parameters: int
+    epochs: int
+    best_epoch: int
+    validation_loss: float
+    export_difference: float = Field(description="largest difference between exported and trained scores on raw rows")
+    seconds: float
+
+
+class Interval(Record):
+    """An estimate with its bootstrap interval."""
+
+    stage = "evaluate"
+    value: float
+    low: float
+    high: float
+
+
+class Scores(Record):
+    """Quality of one model on the test rows."""
+
+    stage = "evaluate"
+    metrics: dict[str, Interval]
+    slices: dict[str, Interval] = Field(description="the success metric per `column=value`")
+
+
+class Evaluated(Record):
+    """Candidate, champion and baseline on the same rows."""
+
+    stage = "evaluate"
+    num_rows: int
+    newest_label: date
+    positive_rate: float
+    candidate: Scores
+    baseline: Scores
+    champion: Scores | None
+    champion_version: int | None
+    champion_problem: str = Field("", description="why a champion could not be compared; empty when it was, or there is none")
+    gain_over_champion: Interval | None = Field(description="paired, in the direction where more is better")
+    gain_over_baseline: Interval = Field(description="paired, in the direction where more is better")
+    slice_gains: dict[str, Interval] = Field(description="paired gain over the champion per slice with enough rows")
+    slice_rows: dict[str, int]
+    threshold: float = Field(description="the cheapest score to say yes from, under the problem's costs, on validation rows")
+    confusion: dict[str, int] = Field(description="at the threshold: true_, false_positive and true_, false_negative")
+    flips: int = Field(description="test rows where candidate and champion decide differently")
+    calibration_error: float
+    days: int = Field(description="days the test rows cover")
+
+
+class Rule(Record):
+    """One rule of the gate."""
+
+    stage = "gate"
+    rule: str
+    value: float | None
+    limit: float | None
+    holds: bool
+    sentence: str
+
+
+class Verdict(Record):
+    """May the candidate replace the champion, and why."""
+
+    stage = "gate"
+    decision: Literal["promote", "reject", "not assessable"]
+    rules: tuple[Rule, ...]
+    champion_version: int | None = Field(description="the champion it was compared with; promotion demands that it still is")
+    dry_run: bool
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in one line."""
+        broken = [rule.sentence for rule in self.rules if not rule.holds]
+        return f"{self.decision}: " + ("; ".join(broken) if broken else "every rule holds")
+
+
+class Registered(Record):
+    """A version in the MLflow registry."""
+
+    stage = "register"
+    version: int | None = Field(description="None when the verdict was no, or the run was a dry one")
+    mlflow_run_id: str
+    url: str
+
+
+class Promoted(Record):
+    """A move of the champion."""
+
+    stage = "promote"
+    version: int
+    previous: int | None
+    run_key: str
+
+
+class Deployed(Record):
+    """What the service answers with, as it answered."""
+
+    stage = "deploy"
+    version: int
+    url: str
+    request: dict[str, object]
+    answer: dict[str, object]
+    expected_score: float
+
+
+class DriftFinding(Record):
+    """One column, the scores, or the live quality."""
+
+    stage = "monitor"
+    kind: Literal["data", "prediction", "concept"]
+    subject: str
+    drifted: bool | None = Field(description="None: not assessable")
+    value: float | None
+    limit: float | None
+    p_value: float | None
+    sentence: str
+
+
+class Monitored(Record):
+    """What the requests of a window and their labels say about the champion."""
+
+    stage = "monitor"
+    start: datetime | None = Field(None, description="first moment of the requests looked at")
+    end: datetime | None = Field(None, description="first moment after them")
+    version: int | None
+    num_requests: int
+    num_labelled: int
+    verdicts: dict[str, Literal["drift", "no drift", "not assessable"]] = Field(description="per kind: data, prediction, concept")
+    findings: tuple[DriftFinding, ...]
+    retrain: bool = Field(description="a retrain is due and has been written to the work table")
+    reason: str

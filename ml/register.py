@@ -1,0 +1,189 @@
+"""Stage 7: every run is to be seen in MLflow, and a candidate whose verdict says promote becomes a version there."""
+
+import hashlib
+import logging
+import subprocess
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+from ml import card
+from ml.context import Context
+from ml.errors import DataError
+from ml.ledger import Entry, Ledger
+from ml.records import Evaluated, Interval, Prepared, Registered, Scores, Trained, Verdict
+from ml.registry import Candidate, Data, Registry, Run
+from ml.store import digest
+
+log = logging.getLogger(__name__)
+MODEL, CARD, HISTORY = "model", "card.md", "history.json"
+FILES = ("ingest.json", "validate.json", "prepare.json", "train.json", HISTORY, "evaluate.json", "gate.json", CARD, "plots")
+TOOLS = ("keras", "mlflow", "numpy", "pyarrow", "tensorflow")
+
+
+def run(context: Context) -> Registered:
+    """Write the verdict to the ledger and the run to MLflow; register the model when the verdict says promote.
+
+    With [gate] approval = "auto" the promotion is then due. A dry run registers nothing.
+
+    Raises:
+        DataError: the model on disk is not the one that was trained, or does not answer alike through MLflow.
+        TransientError: MLflow or the database is away. ConfigError: one of them refuses us.
+    """
+    verdict, trained = context.record(Verdict), context.record(Trained)
+    inputs = [verdict.model_dump(mode="json"), trained.model_digest, context.dry_run]
+    return context.once(Registered, inputs, lambda: _register(context, verdict, trained))
+
+
+def _register(context: Context, verdict: Verdict, trained: Trained) -> Registered:
+    settings, problem = context.settings, context.problem
+    check_model(context, context.run_key, trained.model_digest)
+    ledger, registry = Ledger(settings.database_url, now=settings.now), Registry(settings.mlflow_url)
+    entry = _write_verdict(context, ledger, verdict, trained)
+    text = _write_card(context, verdict, trained)
+    run_id = registry.log_run(problem.name, _as_run(context, verdict, trained))
+    if verdict.decision != "promote" or verdict.dry_run or context.dry_run:
+        log.info("register: no version, %s%s", verdict.sentence, " (dry run)" if context.dry_run else "")
+        return Registered(version=None, mlflow_run_id=run_id, url=registry.run_url(problem.name, run_id))
+    tags = _tags(context, verdict)
+    candidate = Candidate(context.run_key, context.file(MODEL), trained.model_digest, text, tags)
+    version = registry.create_version(problem, run_id, candidate)
+    if problem.gate.approval == "auto":
+        due = {"version": version, "run_key": context.run_key, "model_digest": trained.model_digest}
+        ledger.ask(problem.name, "promote", entry.key, due | {"expected": verdict.champion_version})
+    log.info("register: version %d, %s", version, verdict.sentence)
+    return Registered(version=version, mlflow_run_id=run_id, url=registry.version_url(problem.name, version))
+
+
+def check_model(context: Context, run_key: str, expected: str) -> None:
+    """Raise DataError unless the run's model folder is, to the byte, the one that was trained."""
+    folder = context.store.path(f"runs/{run_key}/{MODEL}")
+    found = digest(folder) if folder.is_dir() else "nothing"
+    if found != expected:
+        raise DataError(
+            f"{folder} holds {found[:12]}, but the run trained {expected[:12]}. Its files were changed or lost: restore them "
+            "from a backup, or train again."
+        )
+
+
+def _write_verdict(context: Context, ledger: Ledger, verdict: Verdict, trained: Trained) -> Entry:
+    """One entry per verdict; a run that is judged again, on other data or against another champion, gets another entry."""
+    content = verdict.model_dump_json() + trained.model_digest
+    body = {
+        "verdict": verdict.model_dump(mode="json"),
+        "model_digest": trained.model_digest,
+        "digest": hashlib.sha256(content.encode()).hexdigest(),
+    }
+    entries = ledger.entries(context.problem.name)
+    earlier = [entry for entry in entries if entry.kind == "verdict" and entry.run_key == context.run_key]
+    if earlier and earlier[-1].body["digest"] == body["digest"]:
+        return earlier[-1]
+    key = context.run_key if not earlier else f"{context.run_key}#{len(earlier) + 1}"
+    actor = f"retrain:{context.reason}"
+    return ledger.append(context.problem.name, "verdict", key=key, actor=actor, run_key=context.run_key, body=body)
+
+
+def _write_card(context: Context, verdict: Verdict, trained: Trained) -> str:
+    text = card.render(
+        context.problem,
+        run_key=context.run_key,
+        prepared=context.record(Prepared),
+        trained=trained,
+        evaluated=context.record(Evaluated),
+        verdict=verdict,
+    )
+    context.store.write(context.name(CARD), text.encode())
+    return text
+
+
+def _as_run(context: Context, verdict: Verdict, trained: Trained) -> Run:
+    prepared, evaluated = context.record(Prepared), context.record(Evaluated)
+    history = context.store.read_json(context.name(HISTORY)) if context.store.exists(context.name(HISTORY)) else {}
+    problem = context.problem
+    profile = {part: getattr(prepared, part).num_rows for part in ("train", "validation", "test")}
+    return Run(
+        run_key=context.run_key,
+        at=context.settings.now(),
+        seconds=trained.seconds,
+        data=Data(
+            name=f"{problem.name}.valid@{prepared.valid_version}",
+            digest=prepared.rows_digest,
+            source=str(context.table("valid").path),
+            profile=str(profile).replace("'", '"'),
+        ),
+        params=_params(context),
+        metrics=_metrics(evaluated, trained),
+        history={f"epoch/{name}": values for name, values in history.items()},
+        tags=_tags(context, verdict),
+        files=[path for path in map(context.file, FILES) if path.exists()],
+    )
+
+
+def _params(context: Context) -> dict[str, Any]:
+    problem = context.problem
+    sections = {"training": problem.training, "split": problem.split, "success": problem.success, "gate": problem.gate}
+    values = {f"{name}.{key}": value for name, section in sections.items() for key, value in section.model_dump().items()}
+    return values | {"features": ", ".join(problem.features)}
+
+
+def _metrics(evaluated: Evaluated, trained: Trained) -> dict[str, float]:
+    """Values with their intervals, per model; what cannot be known is left out."""
+    models: dict[str, Scores | None] = {
+        "candidate": evaluated.candidate,
+        "champion": evaluated.champion,
+        "baseline": evaluated.baseline,
+    }
+    intervals: dict[str, Interval | None] = {
+        f"{model}/{name}": interval for model, scores in models.items() if scores for name, interval in scores.metrics.items()
+    }
+    intervals["gain_over_champion"], intervals["gain_over_baseline"] = evaluated.gain_over_champion, evaluated.gain_over_baseline
+    found = {name: interval.value for name, interval in intervals.items() if interval}
+    for name, interval in intervals.items():
+        found |= {f"{name}/low": interval.low, f"{name}/high": interval.high} if interval else {}
+    return found | {
+        "calibration_error": evaluated.calibration_error,
+        "threshold": evaluated.threshold,
+        "validation_loss": trained.validation_loss,
+        "num_test_rows": evaluated.num_rows,
+        "num_parameters": trained.num_parameters,
+    }
+
+
+def _tags(context: Context, verdict: Verdict) -> dict[str, str]:
+    """What ties run and version to verdict, rows, model, code and tools."""
+    prepared, trained = context.record(Prepared), context.record(Trained)
+    rules = hashlib.sha256(context.problem.model_dump_json().encode()).hexdigest()
+    return {
+        "verdict": verdict.decision,
+        "verdict_reason": verdict.sentence,
+        "reason": context.reason,
+        "window": f"{prepared.train.first} to {prepared.test.last}",
+        "data_version": str(prepared.valid_version),
+        "rows_digest": prepared.rows_digest,
+        "model_digest": trained.model_digest,
+        "problem_digest": rules,
+        "code_version": code_version(Path(__file__).resolve().parent),
+        "tools": ", ".join(f"{name} {installed(name)}" for name in TOOLS),
+    }
+
+
+def code_version(folder: Path) -> str:
+    """The git commit the code is at, marked when files differ from it; outside a checkout a digest over the files."""
+    tracked, _ = _git(folder, "ls-files", "--error-unmatch", "__init__.py")
+    known, commit = _git(folder, "rev-parse", "HEAD")
+    if tracked and known:
+        clean, changes = _git(folder, "status", "--porcelain", "--", ".")
+        return f"git:{commit}" + ("+changes" if changes or not clean else "")
+    total = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        total.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return f"files:{total.hexdigest()}"
+
+
+def _git(folder: Path, *arguments: str) -> tuple[bool, str]:
+    """Whether git could answer, and what; without git, or outside a checkout, it could not."""
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False, timeout=30)
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return False, ""
+    return done.returncode == 0, done.stdout.strip()

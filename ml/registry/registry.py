@@ -1,0 +1,77 @@
+"""The registry as the stages use it."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from ml.problem import Problem
+from ml.registry import runs, versions
+from ml.registry.runs import Run
+from ml.registry.server import client, telling
+from ml.registry.versions import Candidate, Version
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+@dataclass(frozen=True)
+class Registry:
+    """An MLflow server. Every method raises TransientError when it is away or fails, ConfigError when it refuses us."""
+
+    url: str
+
+    @cached_property
+    def _client(self) -> "MlflowClient":
+        return client(self.url)
+
+    def log_run(self, problem: str, run: Run) -> str:
+        """Write a run, once per run key, into the experiment named after the problem; returns MLflow's run id."""
+        with telling(self.url):
+            return runs.log(self._client, problem, run)
+
+    def create_version(self, problem: Problem, run_id: str, candidate: Candidate) -> int:
+        """Register the run's model, once per run, and put the alias `candidate` on it.
+
+        Raises: DataError: loaded through MLflow the model does not answer as the training saw.
+        """
+        with telling(self.url):
+            version = versions.register(self._client, problem, run_id, candidate)
+            self._client.set_registered_model_alias(problem.name, "candidate", str(version))
+            return version
+
+    def version(self, problem: str, version: int) -> Version | None:
+        """A version, None when it was deleted or never was."""
+        with telling(self.url):
+            return versions.get(self._client, problem, version)
+
+    def alias(self, problem: str, name: str) -> int | None:
+        """The version an alias stands on, None when there is no such alias or model."""
+        with telling(self.url):
+            return versions.alias(self._client, problem, name)
+
+    def set_alias(self, problem: str, name: str, version: int) -> None:
+        """Put an alias on a version; the same again changes nothing."""
+        with telling(self.url):
+            self._client.set_registered_model_alias(problem, name, str(version))
+
+    def delete_version(self, problem: str, version: int, *, keep: Collection[int] = ()) -> None:
+        """Delete a version that no alias stands on; one that is gone is no error.
+
+        Args:
+            keep: versions that the ledger counts on, such as those a rollback may return to.
+        Raises: RefusedError: an alias stands on it, or it is one to keep.
+        """
+        with telling(self.url):
+            versions.delete(self._client, problem, version, keep)
+
+    def version_url(self, problem: str, version: int) -> str:
+        """Deep link to a version's page."""
+        return f"{self.url.rstrip('/')}/#/models/{quote(problem)}/versions/{version}"
+
+    def run_url(self, problem: str, run_id: str) -> str:
+        """Deep link to a run's page."""
+        with telling(self.url):
+            experiment_id = runs.experiment(self._client, problem)
+        return f"{self.url.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"

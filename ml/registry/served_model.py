@@ -1,0 +1,56 @@
+"""The model as MLflow loads it. MLflow runs this file as a script, also where this project is not installed, so it stands
+alone; that it answers exactly as `ml.scoring` does is tested.
+"""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd  # noqa: TID253 - MLflow hands over a DataFrame, so it is loaded already
+from mlflow.models import set_model  # noqa: TID253 - only MLflow runs this file
+from mlflow.pyfunc import PythonModel  # noqa: TID253
+
+NUMERIC = ("number", "boolean")
+
+
+class ServedModel(PythonModel):  # type: ignore[misc]  # mlflow is not followed
+    """Raw columns in, `score` and `decision` out; a column left out and a null both mean missing."""
+
+    def load_context(self, context: Any) -> None:
+        """Read the model folder that was logged as the artifact `model`."""
+        import tensorflow as tf
+
+        folder = Path(context.artifacts["model"])
+        about = json.loads((folder / "model.json").read_text())
+        self.types = {name: feature["type"] for name, feature in about["features"].items()}
+        self.zone, self.threshold = ZoneInfo(about["timezone"]), about["threshold"]
+        self.loaded = tf.saved_model.load(str(folder / "saved_model"))
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
+        """Probability of a positive per row, and whether it reaches the threshold."""
+        import tensorflow as tf
+
+        size = len(model_input)
+        columns = {name: model_input.get(name, [None] * size) for name in self.types}
+        raw = {name: tf.constant(self._column(list(columns[name]), kind)) for name, kind in self.types.items()}
+        score = self.loaded.signatures["serving_default"](**raw)["score"].numpy().astype(np.float64)
+        return pd.DataFrame({"score": score, "decision": score >= self.threshold}, index=model_input.index)
+
+    def _column(self, values: list[Any], kind: str) -> Any:
+        if kind in NUMERIC:
+            return np.asarray([np.nan if pd.isna(value) else value for value in values], dtype=np.float32)
+        as_text = self._local if kind == "datetime" else str
+        return np.asarray(["" if pd.isna(value) else as_text(value) for value in values], dtype=object)
+
+    def _local(self, moment: Any) -> str:
+        """Local time without offset, as the network learned it."""
+        moment = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+        if moment.tzinfo is None:
+            raise ValueError(f"{moment} has no offset; write an ISO time such as 2013-01-31T05:15:00-05:00.")
+        return str(moment.astimezone(self.zone).strftime("%Y-%m-%dT%H:%M:%S"))
+
+
+set_model(ServedModel())

@@ -1,0 +1,120 @@
+"""The request log: every answered row, as it was asked and as it was answered, in PostgreSQL."""
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+from psycopg2.extensions import connection as Connection  # noqa: N812 - a class that psycopg2 spells small
+
+from ml.database import connect
+
+COLUMNS = ("request_id", "position", "problem", "version", "served_at", "key", "row", "score", "decision")
+BLOCK_BYTES = 64 * 2**20  # a row must fit into one block, and no request is larger than half of it
+SCHEMA = pa.schema(
+    [
+        ("request_id", pa.string()),
+        ("position", pa.int32()),
+        ("version", pa.int32()),
+        ("served_at", pa.timestamp("us", "UTC")),
+        ("key", pa.string()),
+        ("score", pa.float64()),
+        ("decision", pa.bool_()),
+        ("row", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One answered request; the lists have one element per row, in the order of the request."""
+
+    request_id: str
+    problem: str
+    version: int
+    served_at: datetime
+    keys: list[str | None]
+    rows: list[dict[str, Any]]
+    scores: list[float]
+    decisions: list[bool]
+
+
+def append(connection: Connection, requests: Sequence[Request]) -> int:
+    """Write requests by COPY in one transaction; returns the number of rows they hold.
+
+    A request that is there already is left as it is: after a lost connection nobody knows whether the last batch was
+    committed, so it is sent again.
+
+    Raises: TransientError: the connection was lost. psycopg2.Error: the database refuses a value, or has no such table.
+    """
+    lines = [_line(values) for request in requests for values in _rows(request)]
+    listed = ", ".join(COLUMNS)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE IF NOT EXISTS arriving (LIKE request_log) ON COMMIT DELETE ROWS")
+        cursor.copy_expert(f"COPY arriving ({listed}) FROM STDIN", io.StringIO("".join(lines)))
+        cursor.execute(f"INSERT INTO request_log ({listed}) SELECT {listed} FROM arriving ON CONFLICT DO NOTHING")  # noqa: S608
+    return len(lines)
+
+
+def read(database_url: str, problem: str, start: datetime, end: datetime) -> pa.Table:
+    """Rows answered from `start` up to, not including, `end`, oldest first; `row` holds the columns as JSON text.
+
+    Raises: TransientError: the database is away. ConfigError: it refuses us.
+    """
+    query = (
+        "COPY (SELECT request_id, position, version, to_char(served_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+        " AS served_at, key, score, decision, row FROM request_log WHERE problem = %s AND served_at >= %s AND served_at < %s"
+        " ORDER BY request_log.served_at, request_id, position) TO STDOUT (FORMAT csv, HEADER)"
+    )
+    answer = io.BytesIO()
+    with closing(connect(database_url)) as connection, connection.cursor() as cursor:
+        cursor.copy_expert(cursor.mogrify(query, (problem, start, end)), answer)
+    answer.seek(0)
+    return pyarrow.csv.read_csv(
+        answer,
+        read_options=pyarrow.csv.ReadOptions(block_size=BLOCK_BYTES),
+        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=SCHEMA,
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,  # keeps an empty key apart from no key
+            null_values=[""],
+            true_values=["t"],
+            false_values=["f"],
+        ),
+    )
+
+
+def _rows(request: Request) -> Iterator[tuple[object, ...]]:
+    served_at = request.served_at.astimezone(UTC).isoformat()
+    for position, (key, row, score, decision) in enumerate(
+        zip(request.keys, request.rows, request.scores, request.decisions, strict=True)
+    ):
+        yield (
+            request.request_id,
+            position,
+            request.problem,
+            request.version,
+            served_at,
+            key,
+            json.dumps(row, ensure_ascii=False, allow_nan=False),
+            repr(score),
+            decision,
+        )
+
+
+def _line(values: tuple[object, ...]) -> str:
+    r"""One line of COPY's text format: tabs between values, \N for null."""
+    return "\t".join(r"\N" if value is None else _escaped(str(value)) for value in values) + "\n"
+
+
+_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+
+
+def _escaped(text: str) -> str:
+    return text.translate(_ESCAPES)

@@ -1,0 +1,136 @@
+"""An exported model: raw rows in, scores out. The same code scores in evaluation, in the service and in tests."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ml import features
+from ml.errors import DataError
+from ml.problem import Feature
+
+CHUNK = 16_384
+ARROW = {
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+    "datetime": pa.timestamp("us", "UTC"),
+    "category": pa.string(),
+    "text": pa.string(),
+    "zip": pa.string(),
+}
+WANTED = {
+    "number": "a number",
+    "boolean": "true or false",
+    "datetime": "an ISO time with offset such as 2013-01-31T05:15:00-05:00",
+    "category": "a string",
+    "text": "a string",
+    "zip": "a string",
+}
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A model folder: `saved_model/`, `model.json`, `example.json`."""
+
+    version_dir: Path
+    columns: dict[str, Feature]
+    timezone: str
+    threshold: float
+
+    @classmethod
+    def load(cls, model_dir: Path) -> Self:
+        """Read a model folder and warm the model with its own example.
+
+        Raises: DataError: the folder holds no whole model.
+        """
+        try:
+            about = json.loads((model_dir / "model.json").read_text())
+            columns = {name: Feature.model_validate(feature) for name, feature in about["features"].items()}
+            scorer = cls(model_dir, columns, about["timezone"], about["threshold"])
+            scorer.score(scorer.table(scorer.example["rows"]))
+        except (OSError, KeyError, ValueError) as error:
+            raise DataError(f"{model_dir} holds no whole model ({error}). Train again, or restore the folder.") from error
+        return scorer
+
+    @cached_property
+    def example(self) -> dict[str, Any]:
+        """Rows with the scores that training saw for them: {"rows": [...], "scores": [...]}."""
+        content: dict[str, Any] = json.loads((self.version_dir / "example.json").read_text())
+        return content
+
+    @cached_property
+    def _call(self) -> Any:
+        import tensorflow as tf
+
+        return tf.saved_model.load(str(self.version_dir / "saved_model"))
+
+    def table(self, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+        """JSON rows as a table of the model's columns; null is allowed, a column left out is not.
+
+        Raises: DataError: names the row, the column and what was expected.
+        """
+        for number, row in enumerate(rows):
+            missing, unknown = set(self.columns) - set(row), set(row) - set(self.columns)
+            if missing or unknown:
+                what = f"no column {min(missing)!r}" if missing else f"unknown column {min(unknown)!r}"
+                raise DataError(f"Row {number} has {what}. Expected the columns {', '.join(self.columns)}; null says missing.")
+        values = {
+            name: pa.array(
+                [_value(row[name], name, feature.type, number) for number, row in enumerate(rows)], ARROW[feature.type]
+            )
+            for name, feature in self.columns.items()
+        }
+        return pa.table(values)
+
+    def score(self, rows: pa.Table) -> npt.NDArray[np.float64]:
+        """Probability of a positive per row, shape (n,).
+
+        Raises: DataError: a column of the model is missing in `rows`.
+        """
+        import tensorflow as tf
+
+        absent = [name for name in self.columns if name not in rows.column_names]
+        if absent:
+            raise DataError(f"The model at {self.version_dir} needs column {absent[0]!r}; these rows hold {rows.column_names}.")
+        raw = features.inputs(rows, self.columns, timezone=self.timezone)
+        call = self._call.signatures["serving_default"]
+        parts = [
+            call(**{name: tf.constant(column[start : start + CHUNK]) for name, column in raw.items()})["score"].numpy()
+            for start in range(0, rows.num_rows, CHUNK)
+        ]
+        return np.concatenate(parts).astype(np.float64) if parts else np.zeros(0)
+
+
+def _value(value: Any, name: str, kind: str, number: int) -> Any:
+    """Check one JSON value; Python's own bool is no number here."""
+    fits = value is None or (
+        (isinstance(value, int | float) and not isinstance(value, bool))
+        if kind == "number"
+        else isinstance(value, bool)
+        if kind == "boolean"
+        else isinstance(value, str)
+    )
+    if fits and kind == "datetime" and value is not None:
+        return _moment(value, name, number)
+    if fits and kind == "number" and value is not None:
+        return float(value)
+    if not fits:
+        raise DataError(f"Row {number}, column {name!r}: expected {WANTED[kind]} or null. Received: {value!r}.")
+    return value
+
+
+def _moment(text: str, name: str, number: int) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise DataError(f"Row {number}, column {name!r}: expected {WANTED['datetime']} or null. Received: {text!r}.")
+    return moment

@@ -1,0 +1,54 @@
+"""What the service says about itself."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ml.serving.live import LiveModel, Model
+from ml.serving.log import Counts
+
+
+def health(live: Mapping[str, LiveModel], broken: Mapping[str, str], log: Counts, ledger: str) -> dict[str, Any]:
+    """Everything a person on call asks first; `complaints` is empty when all is well."""
+    complaints = [f"problem {name}: {why}" for name, why in broken.items()]
+    complaints += [f"ledger: {ledger}"] if ledger else []
+    complaints += [f"request log: {log['error']}"] if log["error"] else []
+    complaints += [f"request log: {log['dropped']} rows dropped"] if log["dropped"] else []
+    for name, one in live.items():
+        complaints += [f"{name}: {why}" for why in (one.complaint, one.note_complaint) if why]
+    return {
+        "status": "complaints" if complaints else "ok",
+        "complaints": complaints,
+        "problems": {name: short(one) for name, one in live.items()},
+        "log": log,
+    }
+
+
+def short(live: LiveModel) -> dict[str, Any]:
+    """Which version of a problem answers."""
+    state = live.state
+    return {
+        "problem": live.problem.name,
+        "state": "serving" if state.current else "no model yet",
+        "version": state.current.id.version if state.current else None,
+        "run_key": state.current.id.run_key if state.current else None,
+        "model_digest": state.current.id.model_digest if state.current else None,
+        "since": state.current.since.isoformat() if state.current else None,
+        "origin": state.current.origin if state.current else None,
+        "previous": state.previous.id.version if state.previous else None,
+    }
+
+
+def full(live: LiveModel) -> dict[str, Any]:
+    """What a client needs to know to ask."""
+    about = live.problem.problem
+    model = live.state.current
+    asked = {"title": about.title, "description": about.description, "owner": about.owner, "positive": about.positive}
+    return short(live) | asked | (_columns(model) if model else {"columns": {}, "threshold": None, "example": None})
+
+
+def _columns(model: Model) -> dict[str, Any]:
+    return {
+        "columns": {name: feature.type for name, feature in model.scorer.columns.items()},
+        "threshold": model.scorer.threshold,
+        "example": {"rows": model.scorer.example["rows"][:1]},
+    }

@@ -1,0 +1,78 @@
+"""Where things live: read once at the edge from `EVERGREEN_*`, passed down from there."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ml.errors import ConfigError
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One field per `EVERGREEN_<FIELD>` variable; `.env.example` explains each."""
+
+    store: str
+    source_url: str
+    database_url: str
+    mlflow_url: str
+    serving_url: str
+    serving_token: str
+    problems: Path
+    expectations: Path
+    clock_file: Path | None
+
+    def now(self) -> datetime:
+        """The present, or the moment a replay of history stands at (the clock file holds one ISO time with offset).
+
+        Raises: ConfigError: the clock file holds no time with an offset.
+        """
+        if self.clock_file is None or not self.clock_file.exists():
+            return datetime.now(UTC)
+        text = self.clock_file.read_text().strip()
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError as error:
+            raise ConfigError(
+                f"{self.clock_file} holds {text!r}, not an ISO time such as "
+                "2013-02-01T03:00:00-05:00. Write one, or delete the file to use the real time."
+            ) from error
+        if moment.tzinfo is None:
+            raise ConfigError(f"{self.clock_file} holds {text!r}, a time without offset. Add one, for example +00:00.")
+        return moment.astimezone(UTC)
+
+
+DEFAULTS = {
+    "store": str(PROJECT / "build" / "store"),
+    "source_url": "postgresql://127.0.0.1:5432/production",
+    "database_url": "postgresql://127.0.0.1:5432/evergreen",
+    "mlflow_url": "http://127.0.0.1:5000",
+    "serving_url": "http://127.0.0.1:8000",
+    "serving_token": "",
+    "problems": str(PROJECT / "ml" / "problems"),
+    "expectations": str(PROJECT / "expectations"),
+    "clock_file": "",
+}
+
+
+def read(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from the environment; a variable that is no setting of ours is an error, not ignored.
+
+    Raises: ConfigError: an unknown `EVERGREEN_*` name.
+    """
+    prefix = "EVERGREEN_"
+    given = {name[len(prefix) :].lower(): value for name, value in environment.items() if name.startswith(prefix)}
+    unknown = sorted(set(given) - set(DEFAULTS) - {"data"})  # EVERGREEN_DATA tells tests where real extracts lie
+    if unknown:
+        names = ", ".join(prefix + name.upper() for name in unknown)
+        raise ConfigError(f"Unknown setting {names}. Known: {', '.join(prefix + n.upper() for n in DEFAULTS)}.")
+    values = DEFAULTS | {name: value for name, value in given.items() if name in DEFAULTS and value}
+    return Settings(
+        **{n: values[n] for n in ("store", "source_url", "database_url", "mlflow_url", "serving_url", "serving_token")},
+        problems=Path(values["problems"]),
+        expectations=Path(values["expectations"]),
+        clock_file=Path(values["clock_file"]) if values["clock_file"] else None,
+    )

@@ -1,0 +1,5 @@
+"""Stage 4: a Keras network on the encoded rows, exported with its preprocessing, and the simple model to beat."""
+
+from ml.train.stage import run
+
+__all__ = ["run"]

@@ -1,0 +1,56 @@
+"""The model folder: raw columns in, score out, with an example that whoever loads it can check."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ml.features import Encoding, encoder
+from ml.features.fit import NUMERIC
+
+if TYPE_CHECKING:
+    import keras
+
+EXAMPLES = 3
+
+
+def write(folder: Path, core: "keras.Model", encoding: Encoding, *, about: dict[str, Any]) -> None:
+    """Write `saved_model/` and `model.json`; the signature takes one 1-D tensor per raw column.
+
+    Args:
+        about: problem, run_key and threshold, kept in model.json beside features and timezone.
+    """
+    import tensorflow as tf
+
+    folder.mkdir(parents=True)
+    module = tf.Module()
+    module.encoder, module.core = encoder.build(encoding), core
+    names = [tensor.name for tensor in core.inputs]
+
+    @tf.function(autograph=False)
+    def score(**raw: Any) -> dict[str, Any]:
+        packed = module.encoder(raw)
+        return {"score": module.core({name: packed[name] for name in names}, training=False)[:, 0]}
+
+    kinds = {name: tf.float32 if feature.type in NUMERIC else tf.string for name, feature in encoding.features.items()}
+    signature = score.get_concrete_function(**{name: tf.TensorSpec([None], kind, name) for name, kind in kinds.items()})
+    tf.saved_model.save(module, str(folder / "saved_model"), signatures={"serving_default": signature})
+    features = {name: feature.model_dump(mode="json") for name, feature in encoding.features.items()}
+    content = about | {"features": features, "timezone": encoding.timezone}
+    (folder / "model.json").write_text(json.dumps(content, indent=2))
+
+
+def write_example(folder: Path, rows: pa.Table, scores: npt.NDArray[np.float64]) -> None:
+    """Keep a few rows as a client would send them, with the scores that training saw."""
+    names = json.loads((folder / "model.json").read_text())["features"]
+    sample = rows.select(list(names)).slice(0, EXAMPLES).to_pylist()
+    plain = [{name: json_value(value) for name, value in row.items()} for row in sample]
+    (folder / "example.json").write_text(json.dumps({"rows": plain, "scores": scores[: len(plain)].tolist()}, indent=2))
+
+
+def json_value(value: Any) -> Any:
+    """A cell as JSON: moments as ISO text."""
+    return value.isoformat() if hasattr(value, "isoformat") else value

@@ -1,0 +1,84 @@
+"""The stage: fit, choose the threshold, export, prove that the export answers alike, score the baseline."""
+
+import json
+import logging
+import time
+from typing import Any
+
+import numpy as np
+
+from ml import metrics, snapshot
+from ml.context import Context
+from ml.errors import DataError
+from ml.features import encoder
+from ml.records import Prepared, Trained
+from ml.scoring import Scorer
+from ml.snapshot import BASELINE, HISTORY, MODEL, PROGRESS
+from ml.store import digest
+from ml.train import baseline, export, fit
+
+log = logging.getLogger(__name__)
+EXPORT_TOLERANCE = 1e-5
+EXPORT_ROWS = 10_000
+
+
+def run(context: Context) -> Trained:
+    """Train on the frozen rows of the run.
+
+    Raises: DataError: the loss is not finite, or the exported model answers differently.
+    """
+    prepared = context.record(Prepared)
+    about = context.problem
+    inputs = [prepared.rows_digest, about.training.model_dump(), about.success.model_dump(), about.problem.task]
+    return context.once(Trained, inputs, lambda: _train(context))
+
+
+def _train(context: Context) -> Trained:
+    started = time.monotonic()
+    about, encoding = context.problem, snapshot.encoding_of(context)
+    train, validation, test = (snapshot.arrays_of(context, part) for part in snapshot.PARTS)
+    sizes = encoder.sizes(encoding)
+
+    def progress(told: dict[str, float]) -> None:
+        context.store.write_json(context.name(PROGRESS), told)
+        log.info("train: epoch %(epoch)d/%(epochs)d loss %(loss).4f validation loss %(validation_loss).4f", told)
+
+    fitted = fit.fit(train, validation, sizes=sizes, task=about.problem.task, training=about.training, progress=progress)
+    context.store.write_json(context.name(HISTORY), fitted.history)
+    cost = about.success.cost
+    threshold = metrics.cheapest_threshold(
+        validation["label"].astype(np.float64),
+        fit.predict(fitted.model, validation),
+        false_positive=cost.false_positive,
+        false_negative=cost.false_negative,
+    )
+    difference = _export(context, fitted, test, threshold)
+    with context.store.replacing(context.name(BASELINE)) as path, path.open("wb") as file:
+        np.save(file, baseline.scores(about.success.baseline, train, test, sizes), allow_pickle=False)
+    return Trained(
+        model_digest=digest(context.file(MODEL)),
+        num_parameters=fitted.model.count_params(),
+        epochs=len(fitted.history["loss"]),
+        best_epoch=fitted.best_epoch,
+        validation_loss=min(fitted.history["val_loss"]),
+        export_difference=difference,
+        seconds=round(time.monotonic() - started, 2),
+    )
+
+
+def _export(context: Context, fitted: fit.Fitted, test: fit.Arrays, threshold: float) -> float:
+    """Write the model folder; returns the largest difference between its scores on raw rows and the network's own."""
+    rows, expected = snapshot.rows_of(context, "test").slice(0, EXPORT_ROWS), fit.predict(fitted.model, test)[:EXPORT_ROWS]
+    about: dict[str, Any] = {"problem": context.problem.name, "run_key": context.run_key, "threshold": threshold}
+    with context.store.replacing(context.name(MODEL)) as folder:
+        export.write(folder, fitted.model, snapshot.encoding_of(context), about=about)
+        export.write_example(folder, rows, expected)
+        difference = float(np.abs(Scorer.load(folder).score(rows) - expected).max())
+        if not difference <= EXPORT_TOLERANCE:
+            example = json.loads((folder / "example.json").read_text())["rows"][:1]
+            raise DataError(
+                f"The exported model differs from the trained one by {difference:.2e} on raw rows (allowed "
+                f"{EXPORT_TOLERANCE:.0e}), for example near {example}. "
+                "Encoding while training and inside the model must be the same code."
+            )
+    return difference

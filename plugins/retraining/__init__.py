@@ -1,0 +1,1 @@
+"""What the DAG files are made of. Imported at every parse, so nothing here imports `ml` or a heavy library at module level."""

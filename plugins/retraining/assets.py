@@ -1,0 +1,22 @@
+"""The events between DAGs. They are hints that may be lost or doubled: what is due stands in the ledger's work table."""
+
+from airflow.sdk import Asset
+
+
+def drift(problem: str) -> Asset:
+    """A retrain is due: `monitor_<problem>` tells `retrain_<problem>`."""
+    return _asset("drift", problem)
+
+
+def candidate(problem: str) -> Asset:
+    """A promotion is due: `retrain_<problem>` tells `promote_<problem>`."""
+    return _asset("candidate", problem)
+
+
+def champion(problem: str) -> Asset:
+    """A deployment is due: `promote_<problem>` tells `deploy_<problem>`."""
+    return _asset("champion", problem)
+
+
+def _asset(kind: str, problem: str) -> Asset:
+    return Asset(name=f"{kind}_{problem}", uri=f"evergreen://{problem}/{kind}", group="evergreen")

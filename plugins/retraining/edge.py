@@ -1,0 +1,195 @@
+"""Where Airflow ends and `ml` begins: a DAG run becomes a `Context`, a record becomes a small dict and a line in the log.
+
+Everything here runs in a task. `ml` is imported inside the functions, because DAG files import this module at every parse.
+"""
+
+import hashlib
+import json
+import logging
+import math
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from airflow.sdk import get_current_context
+from airflow.sdk.exceptions import AirflowSkipException
+
+from retraining.problems import ProblemFile
+
+if TYPE_CHECKING:
+    from ml.context import Context, Reason
+    from ml.ledger import Ledger
+    from ml.records import Record
+
+log = logging.getLogger(__name__)
+
+FIELD_BYTES = 1000  # a larger field of a record stays in its file: what travels between tasks is kept by Airflow for good
+
+
+def open_run(problem: ProblemFile) -> "Context":
+    """The context of this DAG run, for any of its stages.
+
+    Raises: ConfigError: the run was given a parameter that the form does not have, or the problem file is wrong.
+    """
+    from ml import context
+
+    airflow = get_current_context()
+    run, params = airflow["dag_run"], airflow["params"]
+    refuse_unknown(run.conf or {}, known=list(airflow["dag"].params))
+    return context.open_run(
+        problem.name,
+        run_key(run.run_id),
+        reason=reason_of(str(run.run_type.value), dag_id=run.dag_id),
+        window=window_of(run, params, problem),
+        dry_run=bool(params.get("dry_run", False)),
+    )
+
+
+def begin_retrain(problem: ProblemFile) -> "Context":
+    """The context for the first task of a retrain; a run that drift started, and another has answered since, ends here."""
+    context = open_run(problem)
+    airflow = get_current_context()
+    if why := airflow["params"].get("reason"):
+        log.info("Asked for by %s: %s", airflow["dag_run"].triggering_user_name, why)
+    skip(answered_already(context))
+    return context
+
+
+def answered_already(context: "Context") -> str | None:
+    """Why a retrain that drift started has nothing left to do: its event was doubled, or a nightly run was faster."""
+    name = context.problem.name
+    if context.reason != "drift" or ledger(context).due(name, "retrain"):
+        return None
+    return f"no retrain of {name} is due any more; to retrain all the same, trigger this DAG by hand"
+
+
+def skip(why: str | None) -> None:
+    """End this task, and what follows it, without fault. None goes on."""
+    if why:
+        raise AirflowSkipException(f"Skipped: {why}.")
+
+
+def done(record: "Record | None", otherwise: str = "nothing is due") -> dict[str, Any]:
+    """Log what a stage found out in one line, and hand it on as a small dict; no record is a skip, `otherwise` says why."""
+    if record is None:
+        raise AirflowSkipException(f"Skipped: {otherwise}.")
+    log.info("%s", summary(record))
+    return small(record)
+
+
+def announce(context: "Context", kind: str) -> dict[str, Any]:
+    """Let this task's asset event go out when work of that kind is due, else skip: a skipped task sends no event."""
+    name = context.problem.name
+    due = ledger(context).due(name, kind)
+    if not due:
+        skip(f"nothing of kind {kind!r} is due for {name}, so there is nothing to announce")
+    keys = [work.key for work in due]
+    log.info("Announced: %s is due for %s: %s.", kind, name, ", ".join(keys))
+    return {"kind": kind, "due": keys}
+
+
+def answer_drift(context: "Context") -> None:
+    """Tick off the retrains that were asked for: this run has judged a fresh candidate, whatever the verdict.
+
+    A nightly run answers too, so that a lost event does not leave the request standing. Dry runs, backfills and runs by
+    hand do not: they may have looked at any window.
+    """
+    from ml.records import Verdict
+
+    if context.dry_run or context.reason not in ("drift", "schedule"):
+        return
+    book = ledger(context)
+    for work in book.due(context.problem.name, "retrain"):
+        book.done(work, f"{context.run_key}: {context.record(Verdict).decision}")
+        log.info("Answered the retrain that was asked for as %s.", work.key)
+
+
+def ledger(context: "Context") -> "Ledger":
+    """The ledger and its work table."""
+    from ml.ledger import Ledger
+
+    return Ledger(context.settings.database_url, now=context.settings.now)
+
+
+def asked_by_hand(run: Any, params: Mapping[str, Any]) -> dict[str, Any]:
+    """What the form of a promotion says, and who filled it in: a run that an event started has no person behind it."""
+    asked = {"version": params.get("version"), "comment": params.get("comment") or ""}
+    person = run.triggering_user_name
+    return asked | {"actor": f"airflow:{person}"} if person else asked
+
+
+def run_key(run_id: str) -> str:
+    """The run id as a folder name.
+
+    A name that had to be changed ends in a hash of the id, so that no two runs ever share a folder.
+    """
+    safe = re.sub(r"[^A-Za-z0-9_.-]", "-", run_id)[:190]
+    if not re.match(r"[A-Za-z0-9]", safe):
+        safe = f"run{safe}"
+    return safe if safe == run_id else f"{safe}-{hashlib.sha256(run_id.encode()).hexdigest()[:8]}"
+
+
+def reason_of(run_type: str, *, dag_id: str) -> "Reason":
+    """Why a run exists. Only a retrain is started by drift; the other DAGs' events are part of the nightly course."""
+    if run_type == "backfill":
+        return "backfill"
+    if run_type == "asset_triggered":
+        return "drift" if dag_id.startswith("retrain_") else "schedule"
+    return "schedule" if run_type == "scheduled" else "manual"
+
+
+def window_of(run: Any, params: Mapping[str, Any], problem: ProblemFile) -> str | None:
+    """The window that was asked for; a backfill asks for the day its run stands for, in the problem's time zone.
+
+    Raises: ConfigError: a backfill with a window, which each of its runs would repeat.
+    """
+    from ml.errors import ConfigError
+
+    asked: str | None = params.get("window")
+    if run.run_type.value != "backfill":
+        return asked
+    if asked:
+        raise ConfigError(f"A backfill takes each run's own day, but window = {asked!r} was given too. Leave the window empty.")
+    return str(run.logical_date.astimezone(ZoneInfo(problem.timezone)).date())
+
+
+def refuse_unknown(conf: Mapping[str, Any], *, known: list[str]) -> None:
+    """Airflow takes any key in a run's configuration without a word, so a typo would silently do nothing.
+
+    Raises: ConfigError: a key that is not one of the form's fields.
+    """
+    from ml.errors import ConfigError
+
+    unknown = sorted(set(conf) - set(known))
+    if unknown:
+        raise ConfigError(
+            f"This run was given {', '.join(map(repr, unknown))}, which this DAG does not know. "
+            f"Known: {', '.join(map(repr, known)) or 'no parameters at all'}. Trigger it again with one of these."
+        )
+
+
+def summary(record: "Record") -> str:
+    """One line for the log: the record's own sentence, or its short fields."""
+    sentence = getattr(record, "sentence", None)
+    if sentence:
+        return f"{record.stage}: {sentence}"
+    short = {name: value for name, value in record if isinstance(value, str | int | float) or hasattr(value, "isoformat")}
+    return f"{record.stage}: " + ", ".join(f"{name.removeprefix('num_')} {value}" for name, value in short.items())
+
+
+def small(record: "Record") -> dict[str, Any]:
+    """The record as plain JSON without its long fields; the whole stands in the run's folder.
+
+    Numbers that are not finite become text, because a PostgreSQL that holds Airflow's tables refuses them in JSON.
+    """
+    fields = {name: _plain(value) for name, value in record.model_dump(mode="json").items()}
+    return {name: value for name, value in fields.items() if len(json.dumps(value)) <= FIELD_BYTES}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

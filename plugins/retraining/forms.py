@@ -1,0 +1,65 @@
+"""The fields of the trigger forms. A field that may stay empty needs the type null, or the form demands it."""
+
+from typing import Any
+
+from airflow.sdk import Param
+
+DAY = r"\d{4}-\d{2}-\d{2}"
+
+
+def retrain() -> dict[str, Any]:
+    """What a person may ask of a retrain."""
+    return {
+        "window": Param(
+            None,
+            type=["null", "string"],
+            pattern=rf"^{DAY}(/{DAY})?$",
+            title="Window",
+            description_md=(
+                "Which days to read. **Empty**: the new days up to yesterday, and a few before them for late rows. "
+                "One day: `2013-01-31`. Several: `2013-01-01/2013-02-01`, where the last day is not part of it. "
+                "Days are cut in the problem's time zone. A backfill takes each run's own day; leave this empty there."
+            ),
+            section="What to learn from",
+        ),
+        "dry_run": Param(
+            False,
+            type="boolean",
+            title="Dry run",
+            description="Train and judge, but make no version and ask for no promotion.",
+            section="What may come of it",
+        ),
+        "reason": Param(
+            None,
+            type=["null", "string"],
+            maxLength=500,
+            title="Reason",
+            description="Why, in your words. Stays with the run and in its log.",
+            section="For the record",
+        ),
+    }
+
+
+def promote() -> dict[str, Any]:
+    """What a person may ask of a promotion."""
+    return {
+        "version": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            title="Version",
+            description_md=(
+                "Which version of the model in the registry becomes champion. **Empty**: the newest one whose "
+                "promotion is due. Only a version whose verdict says promote may become champion."
+            ),
+            section="What to promote",
+        ),
+        "comment": Param(
+            None,
+            type=["null", "string"],
+            maxLength=500,
+            title="Comment",
+            description="Why, in your words. Stays in the ledger when a version is named above.",
+            section="For the record",
+        ),
+    }

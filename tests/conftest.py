@@ -1,0 +1,37 @@
+"""Real parts shared by all tests: one PostgreSQL server per session, a fresh database for whoever asks."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ml.embedded.postgres import OWNER, READER, Postgres
+from ml.embedded.processes import free_port
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A running server with the roles and databases of the embedded stack."""
+    home: Path = tmp_path_factory.mktemp("postgres")
+    server = Postgres(home, free_port(0), {"postgres": "for-tests", OWNER: "for-tests", READER: "for-tests"})
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres: Postgres) -> str:
+    """Address of the server's database `evergreen`, as the owner."""
+    return postgres.url("evergreen")
+
+
+@pytest.fixture(scope="session")
+def database(postgres: Postgres) -> Callable[[str], str]:
+    """Call it with a name to get the address of an empty database; the same name again gives another one."""
+    numbers = itertools.count(1)
+
+    def create(name: str) -> str:
+        return postgres.create_database(f"{name}_{next(numbers)}")
+
+    return create

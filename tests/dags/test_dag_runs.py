@@ -1,0 +1,93 @@
+"""The DAGs run by Airflow, in one process, on a ledger of SQLite; nothing is listening where MLflow and the service would be."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ml import database
+from ml.ledger import Ledger
+from tests.dags.conftest import PROJECT
+
+RUNNER = Path(__file__).parent / "run_dags.py"
+BEFORE_ANNOUNCE = "ingest|validate|prepare|train|evaluate|gate|register"
+CASES = {
+    "deploy without a champion": {"dag": "deploy_flights"},
+    "monitor without a champion": {"dag": "monitor_flights", "given": "report"},
+    "promote with nothing due": {"dag": "promote_flights"},
+    "misspelt parameter": {"dag": "retrain_flights", "conf": {"windw": "2013-01-01"}},
+    "wrong window": {"dag": "retrain_flights", "conf": {"window": "2013-02-01/2013-01-01"}},
+    "no promotion due": {"dag": "retrain_flights", "given": BEFORE_ANNOUNCE},
+    "a promotion due": {"dag": "retrain_complaints", "given": BEFORE_ANNOUNCE},
+}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """How each case ended, with everything that was logged under `log`."""
+    home = tmp_path_factory.mktemp("airflow")
+    url = f"sqlite:///{home / 'state.db'}"
+    database.migrate(url)
+    Ledger(url).ask("complaints", "promote", "night-1", {})
+    foreign = ("AIRFLOW_", "EVERGREEN_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    environment |= {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
+        "EVERGREEN_DATABASE_URL": url,
+        "EVERGREEN_STORE": str(home / "store"),
+        "EVERGREEN_SOURCE_URL": "postgresql://127.0.0.1:9/production",
+        "EVERGREEN_MLFLOW_URL": "http://127.0.0.1:9",
+        "EVERGREEN_SERVING_URL": "http://127.0.0.1:9",
+        "PYTHONPATH": str(PROJECT),
+    }
+    result = home / "result.json"
+    command = [sys.executable, str(RUNNER), str(PROJECT / "dags"), json.dumps(CASES), str(result)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    found: dict[str, Any] = json.loads(result.read_text())
+    return found | {"log": done.stdout + done.stderr, "home": home}
+
+
+@pytest.mark.parametrize(
+    ("case", "state", "tasks"),
+    [
+        ("deploy without a champion", "success", {"deploy": "skipped"}),
+        ("monitor without a champion", "success", {"monitor": "success", "report": "success", "announce": "skipped"}),
+        ("promote with nothing due", "success", {"promote": "skipped", "announce": "skipped"}),
+        ("misspelt parameter", "failed", {"ingest": "failed", "announce": "upstream_failed"}),
+        ("wrong window", "failed", {"ingest": "failed", "announce": "upstream_failed"}),
+        ("no promotion due", "success", {"announce": "skipped"}),
+        ("a promotion due", "success", {"announce": "success"}),
+    ],
+)
+def test_how_a_run_ends(runs, case, state, tasks):
+    assert runs[case]["state"] == state
+    assert {task: runs[case]["tasks"][task] for task in tasks} == tasks
+
+
+def test_a_run_keeps_its_records_in_a_folder_named_after_it(runs):
+    from retraining import edge
+
+    key = edge.run_key(runs["monitor without a champion"]["run_id"])
+    record = json.loads((runs["home"] / "store" / "flights" / "runs" / key / "monitor.json").read_text())["record"]
+    assert set(record["verdicts"].values()) == {"not assessable"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Skipped: there is no champion to deploy yet.",
+        "'windw', which this DAG does not know. Known: 'window', 'dry_run', 'reason'",
+        "holds no day: its end must be later than its start",
+        "Announced: promote is due for complaints: night-1.",
+    ],
+)
+def test_the_log_says_why(runs, line):
+    assert line in runs["log"]

@@ -1,0 +1,112 @@
+"""What each DAG is made of: tasks and their order, schedules, events, forms, retries, help for people."""
+
+import pytest
+
+from tests.dags.conftest import Parse, write_problems
+
+WIRING: dict[str, dict[str, list[str]]] = {
+    "retrain": {
+        "ingest": ["validate"],
+        "validate": ["prepare"],
+        "prepare": ["train"],
+        "train": ["evaluate"],
+        "evaluate": ["gate"],
+        "gate": ["register"],
+        "register": ["announce"],
+        "announce": [],
+    },
+    "promote": {"promote": ["announce"], "announce": []},
+    "deploy": {"deploy": []},
+    "monitor": {"monitor": ["announce", "report"], "announce": [], "report": []},
+}
+OUTLETS = {"retrain": "candidate_flights", "promote": "champion_flights", "monitor": "drift_flights"}
+
+
+@pytest.mark.parametrize("kind", WIRING)
+def test_tasks_and_their_order(two, kind):
+    assert two["dags"][f"{kind}_flights"]["wiring"] == WIRING[kind]
+
+
+@pytest.mark.parametrize("kind", WIRING)
+def test_only_the_last_task_announces(two, kind):
+    expected = {task: [OUTLETS[kind]] if task == "announce" else [] for task in WIRING[kind]}
+    assert two["dags"][f"{kind}_flights"]["outlets"] == expected
+
+
+@pytest.mark.parametrize("kind", WIRING)
+def test_one_run_at_a_time_running_at_once_without_catching_up(two, kind):
+    dag = two["dags"][f"{kind}_flights"]
+    assert dag["max_active_runs"] == 1
+    assert dag["is_paused_upon_creation"] is False
+    assert dag.get("catchup", False) is False
+    # a start date would make a fresh installation run the night that has just passed
+    assert dag.get("start_date") is None
+
+
+@pytest.mark.parametrize("kind", WIRING)
+def test_failures_that_stay_end_at_the_first_try_and_others_are_repeated(two, kind):
+    for tries in two["dags"][f"{kind}_flights"]["tries"].values():
+        assert {tries[name] for name in ("ConfigError", "DataError", "RefusedError")} == {"fail"}
+        assert tries["TransientError"] == "retry"
+        assert tries["KeyError"] == "default"
+        assert tries["retries"] >= 2  # a killed process raises nothing: only this number brings it back
+        assert tries["first_delay"] <= 30
+
+
+@pytest.mark.parametrize("kind", WIRING)
+def test_people_find_owner_question_triage_and_what_each_task_does(two, kind):
+    dag = two["dags"][f"{kind}_flights"]
+    assert dag["description"] == "Will the flights be late?"
+    assert {"evergreen", kind, "flights"} == set(dag["tags"])
+    assert "Triage:" in dag["doc_md"]
+    for task in dag["wiring"]:
+        assert f"`{task}`" in dag["doc_md"] or "A task" in dag["doc_md"]
+    owners = {task["__var"].get("owner") for task in dag["tasks"]}
+    assert owners == {"team flights"}
+    assert all(doc and doc.strip() for doc in dag["docs"].values())
+
+
+def cron(dag):
+    return dag["timetable"]["__var"].get("timetable", dag["timetable"])["__var"]
+
+
+def test_retrain_starts_at_night_in_the_problems_zone_or_on_drift(two):
+    dag = two["dags"]["retrain_flights"]
+    assert dag["timetable"]["__type"].endswith("AssetOrTimeSchedule")
+    assert (cron(dag)["expression"], cron(dag)["timezone"]) == ("15 2 * * *", "America/New_York")
+    assert dag["timetable"]["__var"]["asset_condition"]["name"] == "drift_flights"
+
+
+def test_monitor_starts_in_the_morning_in_the_problems_zone(two):
+    dag = two["dags"]["monitor_flights"]
+    assert dag["timetable"]["__type"].endswith("CronTriggerTimetable")
+    assert (cron(dag)["expression"], cron(dag)["timezone"]) == ("30 5 * * *", "America/New_York")
+
+
+@pytest.mark.parametrize(("kind", "asset"), [("promote", "candidate_flights"), ("deploy", "champion_flights")])
+def test_promote_and_deploy_follow_events_of_their_own_problem(two, kind, asset):
+    condition = two["dags"][f"{kind}_flights"]["timetable"]["__var"]["asset_condition"]
+    assert [entry["name"] for entry in condition["objects"]] == [asset]
+
+
+def test_nothing_follows_the_wall_clock_while_history_is_replayed(parse: Parse, tmp_path):
+    found = parse(write_problems(tmp_path / "problems", "flights"), EVERGREEN_CLOCK_FILE=str(tmp_path / "clock"))
+    assert len(found["dags"]) == 4
+    assert not [name for name, dag in found["dags"].items() if "Cron" in str(dag["timetable"])]
+    condition = found["dags"]["retrain_flights"]["timetable"]["__var"]["asset_condition"]
+    assert [entry["name"] for entry in condition["objects"]] == ["drift_flights"]
+
+
+def test_the_retrain_form_may_stay_empty_and_says_how_a_window_is_written(two):
+    fields = two["dags"]["retrain_flights"]["form"]
+    assert list(fields) == ["window", "dry_run", "reason"]
+    assert [fields[name]["type"] for name in fields] == [["null", "string"], "boolean", ["null", "string"]]
+    assert [fields[name]["default"] for name in fields] == [None, False, None]
+    assert "2013-01-01/2013-02-01" in fields["window"]["description_md"]
+    assert all(field["section"] and field["title"] for field in fields.values())
+
+
+def test_the_promote_form_takes_a_version(two):
+    fields = two["dags"]["promote_flights"]["form"]
+    assert list(fields) == ["version", "comment"]
+    assert (fields["version"]["type"], fields["version"]["minimum"]) == (["null", "integer"], 1)

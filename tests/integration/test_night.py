@@ -1,0 +1,149 @@
+"""One night stage by stage on real flights, without Airflow: counts, reruns, stops, and what a broken batch leaves."""
+
+import json
+from contextlib import closing
+from datetime import date, datetime
+
+import psycopg2
+import pytest
+
+from ml import database as databases
+from ml import evaluate, gate, ingest, prepare, samples, train, validate
+from ml.context import open_run
+from ml.errors import DataError
+from ml.records import Ingested, Prepared, Trained, Validated
+from ml.settings import PROJECT
+from ml.window import Window
+
+NIGHT, NEXT = "2013-02-01T03:00:00-05:00", "2013-02-02T03:00:00-05:00"
+STAGES = (ingest, validate, prepare, train, evaluate, gate)
+
+
+@pytest.fixture(scope="module")
+def production(database):
+    """Flights as they were known on the first of February."""
+    url = database("production")
+    samples.load("flights", url)
+    samples.advance("flights", url, datetime.fromisoformat(NIGHT))
+    return url
+
+
+@pytest.fixture
+def home(production, database, tmp_path, monkeypatch):
+    """Settings for a fresh store and ledger; `production` is put back to the first night."""
+    samples.advance("flights", production, datetime.fromisoformat(NIGHT))
+    state = database("state")
+    databases.migrate(state)
+    (tmp_path / "clock").write_text(NIGHT)
+    for name, value in {
+        "STORE": tmp_path / "store", "SOURCE_URL": production, "DATABASE_URL": state, "CLOCK_FILE": tmp_path / "clock",
+        "PROBLEMS": PROJECT / "ml" / "problems", "EXPECTATIONS": PROJECT / "expectations",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(f"EVERGREEN_{name}", str(value))
+    return tmp_path
+
+
+def night(key="night", **options):
+    return open_run("flights", key, **options)
+
+
+def execute(url: str, statement: str) -> int:
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.rowcount
+
+
+def test_a_night_from_rows_to_verdict_and_again(home, production):
+    context = night(reason="schedule")
+    first = {stage.__name__: stage.run(context).model_dump(mode="json") for stage in STAGES}
+    ingested, validated = context.record(Ingested), context.record(Validated)
+    with closing(psycopg2.connect(production)) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM flights WHERE sched_dep >= '2013-01-01 America/New_York'"
+            " AND sched_dep < '2013-02-01 America/New_York'"
+        )
+        assert cursor.fetchone() == (ingested.num_rows,)
+    assert validated.num_valid + validated.num_quarantined == ingested.num_rows > 20_000
+    assert first["ml.gate"]["decision"] in ("promote", "reject")
+
+    versions = [context.table(name).version for name in ("raw", "valid", "quarantine")]
+    files = {path: path.stat().st_mtime_ns for path in context.file(".").rglob("*") if path.is_file()}
+    again = {stage.__name__: stage.run(context).model_dump(mode="json") for stage in STAGES}
+    assert again == first
+    assert [context.table(name).version for name in ("raw", "valid", "quarantine")] == versions
+    assert {path: path.stat().st_mtime_ns for path in context.file(".").rglob("*") if path.is_file()} == files
+
+    other = night("other")
+    for stage in (ingest, validate, prepare, train):
+        stage.run(other)
+    assert other.record(Prepared).rows_digest == context.record(Prepared).rows_digest
+    assert other.record(Trained).validation_loss == context.record(Trained).validation_loss  # to the last bit
+
+    same_night = night("scheduled-again", reason="schedule")
+    assert "exactly those of the last night" in (ingest.nothing_new(ingest.run(same_night), same_night) or "")
+    by_hand = night("by-hand", reason="manual")
+    assert ingest.nothing_new(ingest.run(by_hand), by_hand) is None
+
+
+def test_next_night_reads_the_new_day_and_the_labels_that_came(home, production):
+    for stage in (ingest, validate):
+        stage.run(night())
+    samples.advance("flights", production, datetime.fromisoformat(NEXT))
+    (home / "clock").write_text(NEXT)
+    context = night("next", reason="schedule")
+    ingested = ingest.run(context)
+    assert ingested.window == Window(date(2013, 1, 29), date(2013, 2, 2))
+    assert ingest.nothing_new(ingested, context) is None
+    validate.run(context)
+    label = "late_15"
+    before = context.table("valid").read(Window.parse("2013-01-31"), columns=[label], version=0)
+    after = context.table("valid").read(Window.parse("2013-01-31"), columns=[label])
+    assert before[label].null_count == before.num_rows
+    assert after[label].null_count < after.num_rows / 10
+
+
+def test_bad_rows_are_set_aside_with_their_reason_and_nothing_is_lost(home, production):
+    bad = execute(
+        production, "UPDATE flights SET distance = -distance WHERE flight_id IN (SELECT flight_id FROM flights LIMIT 200)"
+    )
+    context = night()
+    ingested, validated = ingest.run(context), validate.run(context)
+    quarantined = context.table("quarantine").read(ingested.window)
+    assert validated.num_quarantined >= bad > 0
+    assert validated.num_valid + validated.num_quarantined == ingested.num_rows
+    assert sum(any("distance" in rule for rule in rules) for rules in quarantined["_rules"].to_pylist()) >= bad
+
+
+def test_a_broken_feed_stops_at_validate_with_its_rows_kept_and_goes_on_once_mended(home, production):
+    for stage in (ingest, validate):
+        stage.run(night())
+    samples.advance("flights", production, datetime.fromisoformat(NEXT))
+    (home / "clock").write_text(NEXT)
+    execute(production, "UPDATE flights SET carrier = NULL WHERE sched_dep >= '2013-02-01 America/New_York'")
+    context = night("next", reason="schedule")
+    ingested = ingest.run(context)
+    before = context.table("valid").version
+    with pytest.raises(DataError, match=r"max_quarantined_share.*carrier"):
+        validate.run(context)
+    assert context.table("valid").version == before
+    assert context.table("raw").read(ingested.window).num_rows == ingested.num_rows
+    assert json.loads(context.file("validation.json").read_text())
+    with pytest.raises(DataError, match="Run that stage first"):
+        prepare.run(context)
+
+    retry = night("retry", reason="schedule")
+    again = ingest.run(retry)
+    assert again.window == ingested.window
+    assert ingest.nothing_new(again, retry) is None  # the rows did not change, but nobody has learned from them yet
+
+
+def test_a_missing_day_and_an_empty_window_are_different_things(home, production):
+    execute(
+        production, "DELETE FROM flights WHERE sched_dep BETWEEN '2013-01-10 America/New_York' AND '2013-01-11 America/New_York'"
+    )
+    context = night()
+    ingest.run(context)
+    with pytest.raises(DataError, match="every day of the window has rows: no rows on 2013-01-10"):
+        validate.run(context)
+    nothing = night("nothing", window="2012-01-01/2012-02-01")
+    assert "no rows in flights between 2012-01-01 and 2012-02-01" in (ingest.nothing_new(ingest.run(nothing), nothing) or "")

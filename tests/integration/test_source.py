@@ -1,0 +1,105 @@
+"""Reading production for real: what comes over, and what each kind of trouble is called."""
+
+from contextlib import closing
+from datetime import UTC, datetime
+
+import psycopg2
+import pytest
+
+from ml import problem as problems
+from ml import source
+from ml.embedded.postgres import READER
+from ml.errors import ConfigError, DataError, TransientError
+from ml.settings import PROJECT
+from ml.window import Window
+
+WINDOW, NOW = Window.parse("2013-01-05"), datetime(2013, 1, 6, 8, tzinfo=UTC)
+FLIGHTS = problems.load("flights", PROJECT / "ml" / "problems")
+PROBLEM = FLIGHTS.model_copy(update={"features": {name: FLIGHTS.features[name] for name in ("carrier", "distance", "sched_dep")}})
+TABLE = """
+    CREATE TABLE flights (flight_id text, sched_dep timestamptz, late_15 boolean, outcome_at timestamptz,
+                          available_at timestamptz, carrier text, distance double precision);
+    GRANT SELECT ON flights TO evergreen_reader;
+    INSERT INTO flights VALUES
+      ('a', '2013-01-05 00:00 America/New_York', true,  '2013-01-06 02:00 America/New_York', '2013-01-04 22:00-05', 'UA', 100),
+      ('b', '2013-01-05 23:59 America/New_York', true,  '2013-01-06 12:00 America/New_York', '2013-01-05 21:00-05', '',   200),
+      ('c', '2013-01-06 00:00 America/New_York', NULL,  NULL,                                '2013-01-05 22:00-05', 'AA', 300),
+      ('d', '2013-01-05 12:00 America/New_York', NULL,  NULL,                                '2013-02-01 00:00-05', 'AA', 300),
+      ('e', '2013-01-05 13:00 America/New_York', false, '2013-01-06 02:00 America/New_York', '2013-01-05 11:00-05', NULL, NULL),
+      ('f', NULL,                                NULL,  NULL,                                '2013-01-05 11:00-05',
+       E'quo"te,\nline', 'NaN');
+"""
+
+
+@pytest.fixture
+def production(database):
+    url = database("source")
+    run(url, TABLE)
+    return url
+
+
+def run(url: str, statement: str) -> None:
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def read(url: str, problem: problems.Problem = PROBLEM):
+    return source.read(url, problem, WINDOW, now=NOW)
+
+
+def test_rows_of_the_window_known_now_come_over_exactly(production):
+    rows = read(production).sort_by("flight_id").to_pylist()
+    assert [row["flight_id"] for row in rows] == ["a", "b", "e", "f"]  # c is tomorrow's, d is not known yet
+    assert {row["_day"] for row in rows} == {"2013-01-05"}
+    assert [row["carrier"] for row in rows] == ["UA", "", None, 'quo"te,\nline']  # NULL and '' stay apart
+    assert rows[0]["sched_dep"] == datetime(2013, 1, 5, 5, tzinfo=UTC)
+
+
+def test_labels_that_came_later_are_not_seen(production):
+    labels = {row["flight_id"]: row["late_15"] for row in read(production).to_pylist()}
+    assert labels == {"a": True, "b": None, "e": False, "f": None}
+
+
+def test_the_reading_role_needs_select_only(production, postgres):
+    assert read(postgres.url(production.rsplit("/", 1)[1], user=READER)).num_rows == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("ALTER TABLE flights RENAME TO departures", r"no table 'flights'.*'public.departures'|no table 'flights'"),
+        ("ALTER TABLE flights RENAME carrier TO carriers", r"no column 'carrier'.*Was it renamed to 'carriers'\?"),
+        ("ALTER TABLE flights ALTER distance TYPE text", r"Column 'distance' of table flights is text.*says number"),
+        ("ALTER TABLE flights ALTER late_15 TYPE int USING late_15::int", r"Column 'late_15'.*is integer"),
+        (
+            "UPDATE flights SET sched_dep = NULL, available_at = NULL WHERE flight_id = 'a'",
+            r"1 rows of table flights have no sched_dep",
+        ),
+    ],
+    ids=["table", "column", "type", "label", "timeless"],
+)
+def test_a_table_that_changed_is_told_before_anything_is_written(production, change, message):
+    run(production, change)
+    with pytest.raises(DataError, match=message):
+        read(production)
+
+
+def test_an_empty_table_is_an_empty_batch_with_the_right_types(production):
+    run(production, "TRUNCATE flights")
+    rows = read(production)
+    assert rows.num_rows == 0
+    assert rows.schema.field("sched_dep").type == source.ARROW["datetime"]
+
+
+def test_wrong_password_and_missing_grant_are_not_worth_a_retry(production, postgres):
+    with pytest.raises(ConfigError, match="password") as told:
+        read(production.replace("for-tests", "wrong-secret"))
+    assert "wrong-secret" not in str(told.value)
+    run(production, "REVOKE SELECT ON flights FROM evergreen_reader")
+    with pytest.raises((ConfigError, DataError), match="flights"):
+        read(postgres.url(production.rsplit("/", 1)[1], user=READER))
+
+
+def test_a_database_that_is_away_is_worth_a_retry(production, postgres):
+    with pytest.raises(TransientError, match=r"127\.0\.0\.1"):
+        read(production.replace(str(postgres.port), "1"))

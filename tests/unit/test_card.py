@@ -1,0 +1,85 @@
+"""The card: right counts in plain words, everything a reviewer needs, and never too long for MLflow."""
+
+from datetime import date
+
+import pytest
+
+from ml import card
+from ml.records import Interval, Part, Prepared, Trained
+from tests.integration.state_kit import make_evaluated, make_problem, make_verdict
+
+PART = Part(first=date(2013, 1, 1), last=date(2013, 1, 20), num_rows=800, positive_rate=0.24)
+PREPARED = Prepared(
+    valid_version=4, num_unlabelled=7, train=PART, validation=PART, test=PART, rows_digest="ab" * 32
+)  # fmt: skip
+TRAINED = Trained(
+    model_digest="cd" * 32, num_parameters=1234, epochs=2, best_epoch=1, validation_loss=0.5, export_difference=0, seconds=1
+)  # fmt: skip
+
+
+def render(evaluated=None, verdict=None):
+    return card.render(
+        make_problem("late"), run_key="night-1", prepared=PREPARED, trained=TRAINED,
+        evaluated=evaluated or make_evaluated(2), verdict=verdict or make_verdict(champion=2),
+    )  # fmt: skip
+
+
+def test_says_in_plain_words_what_happens_on_a_usual_day():
+    assert (
+        "On a usual day of 920 flights it warns of 201, of which 121 are really late; it misses 97 late ones (4 in 10)."
+    ) in render()
+
+
+@pytest.mark.parametrize(
+    ("confusion", "num_rows", "told"),
+    [
+        ((3, 1, 30, 2), 36, "In the 7 test days of 36 flights it warns of 4, of which 3 are really late; it misses 2"),
+        ((0, 7, 693, 0), 700, "On a usual day of 100 flights it warns of 1, of which 0 are really late; it misses 0 late ones (there were none)"),
+        ((7000, 0, 0, 70), 7070, "it misses 10 late ones (fewer than 1 in 10)"),
+        ((70000, 0, 0, 70000), 140000, "On a usual day of 20,000 flights it warns of 10,000"),
+    ],
+    ids=["few rows a day", "no positive", "rarely missed", "thousands"],
+)  # fmt: skip
+def test_counts_suit_the_volume(confusion, num_rows, told):
+    names = ("true_positive", "false_positive", "true_negative", "false_negative")
+    evaluated = make_evaluated(num_rows=num_rows, confusion=dict(zip(names, confusion, strict=True)))
+    assert told in card.in_words(make_problem("late"), evaluated)
+
+
+def test_shows_rules_models_slices_data_and_the_way_back():
+    text = render()
+    for part in (
+        "# Will it be late?", "**Verdict: promote.**", "| beats the baseline | 0.01 | 0 | yes |", "champion 2",
+        "baseline (logistic)", "0.7400 (0.7300 to 0.7500)", "| carrier=AA | 3,000 |", "version 4, snapshot `abababababab`",
+        "python -m ml rollback --problem late", "`arr_delay`", "7 rows had no label yet",
+    ):  # fmt: skip
+        assert part in text, part
+
+
+def test_a_broken_rule_is_marked():
+    assert "| 0 | **no** |" in render(verdict=make_verdict("reject"))
+    assert "may not replace the champion" in render(verdict=make_verdict("reject"))
+
+
+def test_holds_nothing_that_mlflow_does_not_render():
+    text = render()
+    assert not any(part in text for part in ("<", "- [ ]", "data:"))
+
+
+def test_stays_under_five_thousand_characters_and_shows_the_worst_slices_first():
+    def near(value):
+        return Interval(value=value, low=value - 0.01, high=value + 0.01)
+
+    names = [f"destination=Airport number {number}" for number in range(300)]
+    evaluated = make_evaluated(2)
+    scores = evaluated.candidate.model_copy(update={"slices": {name: near(0.7) for name in names}})
+    gains = {name: near(number / 1000) for number, name in enumerate(reversed(names))}
+    evaluated = make_evaluated(2, candidate=scores, slice_gains=gains, slice_rows=dict.fromkeys(names, 400))
+    verdict = make_verdict()
+    many = tuple(verdict.rules[0].model_copy(update={"rule": f"slice {name}"}) for name in names)
+    text = render(evaluated, verdict.model_copy(update={"rules": many}))
+    assert len(text) < 5000
+    assert "## Known limits" in text
+    assert "## How to roll back" in text
+    assert text.index("Airport number 299 |") < text.index("Airport number 298 |")
+    assert "and 296 more" in text

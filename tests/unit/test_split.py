@@ -1,0 +1,57 @@
+"""The split: in time order, no key twice, both classes everywhere."""
+
+from datetime import date, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ml.errors import DataError
+from ml.prepare import parts_by_day, split_rows
+from ml.problem.sections import Split
+
+SPLIT = Split(validation_days=2, test_days=3, minimum_rows=4)
+
+
+def labelled(num_days: int = 10, per_day: int = 5) -> pa.Table:
+    days = [str(date(2013, 1, 1) + timedelta(days=number)) for number in range(num_days) for _ in range(per_day)]
+    keys = [f"k{number}" for number in range(len(days))]
+    return pa.table({"_key": keys, "_day": days, "_label": [number % 2 == 0 for number in range(len(days))]})
+
+
+@settings(max_examples=50)
+@given(num_days=st.integers(6, 40), seed=st.integers(0, 1000))
+def test_parts_are_whole_days_in_time_order_and_lose_no_row(num_days, seed):
+    rows = labelled(num_days).take(np.random.default_rng(seed).permutation(num_days * 5))
+    parted = split_rows(rows, SPLIT)
+    days = {name: sorted(set(parted.filter(pa.compute.equal(parted["_part"], name))["_day"].to_pylist())) for name in
+            ("train", "validation", "test")}  # fmt: skip
+    assert max(days["train"]) < min(days["validation"]) <= max(days["validation"]) < min(days["test"])
+    assert (len(days["validation"]), len(days["test"])) == (2, 3)
+    assert sorted(parted["_key"].to_pylist()) == sorted(rows["_key"].to_pylist())
+
+
+def test_order_of_arrival_does_not_matter():
+    rows = labelled()
+    assert split_rows(rows, SPLIT).equals(split_rows(rows.take(list(reversed(range(rows.num_rows)))), SPLIT))
+
+
+def test_a_key_on_both_sides_is_leakage():
+    keys = ["same", *labelled()["_key"].to_pylist()[1:-1], "same"]
+    with pytest.raises(DataError, match=r"1 keys stand in more than one part of the split, such as \['same'\]"):
+        split_rows(labelled().set_column(0, "_key", pa.array(keys)), SPLIT)
+
+
+def test_a_missing_class_stops_training():
+    rows = labelled().set_column(2, "_label", pa.array([True] * 50))
+    with pytest.raises(DataError, match="Every label in the train part is True"):
+        split_rows(rows, SPLIT)
+
+
+def test_too_few_days_or_rows_say_what_to_do():
+    with pytest.raises(DataError, match="history_days"):
+        parts_by_day([date(2013, 1, 1)], SPLIT)
+    with pytest.raises(DataError, match=r"minimum_rows = 100"):
+        split_rows(labelled(), SPLIT.model_copy(update={"minimum_rows": 100}))

@@ -19,7 +19,7 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-byteco
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
 DEMO = $(BIN)/python -m ml.embedded demo --problem $(PROBLEM) --nights $(NIGHTS) $(if $(DATA),--data "$(DATA)") $(ARGS)
 
-.PHONY: help setup setup-dev demo down test test-all check format lock bench
+.PHONY: help setup setup-dev demo down test test-all check format lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,13 +50,10 @@ format: setup-dev ## mend style as far as that can be done by itself
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-lock: setup ## pin every version anew from pyproject.toml
-	@$(COMPILE) pyproject.toml -o requirements.txt
-	@$(COMPILE) --group dev -c requirements.txt -o requirements-dev.txt
+lock: setup ## pin what pyproject.toml asks for, by hash; versions that still fit stay [ARGS=--upgrade]
+	@$(COMPILE) $(ARGS) pyproject.toml -o requirements.txt
+	@$(COMPILE) $(ARGS) --group dev -c requirements.txt -o requirements-dev.txt
 	@echo "requirements.txt and requirements-dev.txt are written; 'make setup' installs them"
-
-bench: setup ## measure what the goals are about [ARGS=name]
-	@$(BIN)/python -m benchmarks $(ARGS)
 
 $(BIN)/python:
 	@set -e; \

@@ -6,8 +6,8 @@ Triage:
 
 - **A task failed at try 1**: the data, a file or a setting is wrong. The last line of its log says what and how to mend
   it. Mend it, then clear the task: finished stages are not repeated.
-- **A task is up for retry**: something is away (database, MLflow, disk). It is tried three times within minutes, then
-  fails; the next night reads the missed days too.
+- **A task is up for retry**: something is away (database, MLflow, disk). It is tried three more times within minutes,
+  then fails; the next night reads the missed days too.
 - **`ingest` skipped**: the source holds nothing new, or drift was answered by another run. Not a fault.
 - **`validate` failed**: too many rows broke a rule. The log names the rule; the rows wait in the table `quarantine`.
 - **`gate` says reject or not assessable**: a decision, not a fault. The rules and their values are in its log and, with
@@ -34,7 +34,7 @@ def build(problem: ProblemFile) -> None:
 
             context = edge.begin_retrain(problem)
             record = stage.run(context)
-            edge.skip(stage.nothing_new(record, context))
+            edge.skip_if(stage.nothing_new(record, context))
             return edge.done(record)
 
         @task

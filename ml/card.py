@@ -6,7 +6,7 @@ from ml.problem import Problem
 from ml.records import Evaluated, Interval, Prepared, Scores, Trained, Verdict
 
 LONGEST = 4900  # characters; MLflow cuts a description at 5,000
-ROOM = 900  # characters kept for what follows the slices
+GAP = "\N{EN SPACE}\N{ZERO WIDTH SPACE}"  # MLflow sets columns without space between them, and trims plain space
 MOVES = {"promote": "may replace the champion", "reject": "may not replace the champion", "not assessable": "cannot be judged"}
 
 
@@ -54,7 +54,7 @@ def _in_ten(part: int, whole: int) -> str:
 
 def _what(problem: Problem, run_key: str) -> str:
     about = problem.problem
-    return f"# {about.title}\n\n{about.description}\n\nRun `{run_key}`. Owner: {about.owner}."
+    return "\n\n".join(filter(None, (f"# {about.title}", about.description, f"Run `{run_key}`. Owner: {about.owner}.")))
 
 
 def _rules(verdict: Verdict) -> str:
@@ -90,7 +90,7 @@ def _slices(problem: Problem, evaluated: Evaluated, room: int) -> Iterator[str]:
     for name in names:
         rows, value = f"{evaluated.slice_rows.get(name, 0):,}", _interval(evaluated.candidate.slices[name])
         line = (name, rows, value, _interval(gains.get(name)))
-        used += sum(len(cell) + 3 for cell in line) + 2
+        used += sum(len(cell) + 4 for cell in line) + 2
         if used > room:
             break
         lines.append(line)
@@ -128,7 +128,8 @@ def _limits(problem: Problem, prepared: Prepared, evaluated: Evaluated) -> str:
 
 
 def _table(title: str, header: tuple[str, ...], lines: Iterable[tuple[str, ...]]) -> str:
-    rows = [header, ("---",) * len(header), *(tuple(cell.replace("|", "\\|") for cell in line) for line in lines)]
+    cells = [tuple(cell.replace("|", "\\|") + GAP for cell in line) for line in (header, *lines)]
+    rows = [cells[0], (":--",) * len(header), *cells[1:]]
     return f"## {title}\n\n" + "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 

@@ -61,20 +61,31 @@ class Context:
         """
         return kind.model_validate(self.store.read_json(self.name(f"{kind.stage}.json"))["record"])
 
+    def has(self, kind: type[Record]) -> bool:
+        """Whether that stage of this run has finished."""
+        return self.store.exists(self.name(f"{kind.stage}.json"))
+
+    def write(self, record: R, inputs: str = "") -> R:
+        """Keep what a stage found out; the last thing it writes.
+
+        Args:
+            inputs: digest of what the stage worked from, if it is to be compared when the stage runs again.
+        """
+        content = {"inputs": inputs, "record": record.model_dump(mode="json")}
+        self.store.write_json(self.name(f"{record.stage}.json"), content)
+        return record
+
     def once(self, kind: type[R], inputs: object, compute: Callable[[], R]) -> R:
         """Do a stage's work once per run and inputs; a finished stage returns its record and writes nothing.
 
         The record is written last, so a stage killed at any point before starts over and overwrites its own traces.
         """
-        name = self.name(f"{kind.stage}.json")
         key = hashlib.sha256(json.dumps(inputs, sort_keys=True, default=str).encode()).hexdigest()
-        if self.store.exists(name):
-            found = self.store.read_json(name)
+        if self.has(kind):
+            found = self.store.read_json(self.name(f"{kind.stage}.json"))
             if found["inputs"] == key:
                 return kind.model_validate(found["record"])
-        record = compute()
-        self.store.write_json(name, {"inputs": key, "record": record.model_dump(mode="json")})
-        return record
+        return self.write(compute(), key)
 
 
 def open_run(

@@ -1,6 +1,7 @@
 """What can go wrong, sorted by who can mend it.
 
-Airflow retries a `TransientError` and nothing else: a wrong file or a wrong row is as wrong the second time.
+A wrong file or a wrong row is as wrong the second time, so Airflow retries a `TransientError` and what nobody foresaw, never
+the others.
 """
 
 

@@ -77,7 +77,7 @@ def _baseline(evaluated: Evaluated, problem: Problem) -> Rule:
     gain, limit = evaluated.gain_over_baseline, -problem.gate.baseline_margin
     against = f"against the {problem.success.baseline} baseline"
     return _rule(
-        "beats the baseline",
+        "against the baseline",
         gain.low,
         limit,
         gain.low > limit,

@@ -1,6 +1,7 @@
 """Stage 7: every run is to be seen in MLflow, and a candidate whose verdict says promote becomes a version there."""
 
 import hashlib
+import json
 import logging
 import subprocess
 from importlib.metadata import version as installed
@@ -41,7 +42,7 @@ def _register(context: Context, verdict: Verdict, trained: Trained) -> Registere
     ledger, registry = Ledger(settings.database_url, now=settings.now), Registry(settings.mlflow_url)
     entry = _write_verdict(context, ledger, verdict, trained)
     text = _write_card(context, verdict, trained)
-    run_id = registry.log_run(problem.name, _as_run(context, verdict, trained))
+    run_id = registry.log_run(problem.name, _as_run(context, verdict, text))
     if verdict.decision != "promote" or verdict.dry_run or context.dry_run:
         log.info("register: no version, %s%s", verdict.sentence, " (dry run)" if context.dry_run else "")
         return Registered(version=None, mlflow_run_id=run_id, url=registry.run_url(problem.name, run_id))
@@ -96,8 +97,8 @@ def _write_card(context: Context, verdict: Verdict, trained: Trained) -> str:
     return text
 
 
-def _as_run(context: Context, verdict: Verdict, trained: Trained) -> Run:
-    prepared, evaluated = context.record(Prepared), context.record(Evaluated)
+def _as_run(context: Context, verdict: Verdict, text: str) -> Run:
+    prepared, trained, evaluated = context.record(Prepared), context.record(Trained), context.record(Evaluated)
     history = context.store.read_json(context.name(HISTORY)) if context.store.exists(context.name(HISTORY)) else {}
     problem = context.problem
     profile = {part: getattr(prepared, part).num_rows for part in ("train", "validation", "test")}
@@ -109,8 +110,9 @@ def _as_run(context: Context, verdict: Verdict, trained: Trained) -> Run:
             name=f"{problem.name}.valid@{prepared.valid_version}",
             digest=prepared.rows_digest,
             source=str(context.table("valid").path),
-            profile=str(profile).replace("'", '"'),
+            profile=json.dumps(profile),
         ),
+        card=text,
         params=_params(context),
         metrics=_metrics(evaluated, trained),
         history={f"epoch/{name}": values for name, values in history.items()},

@@ -41,6 +41,10 @@ class Table:
         days = self.days()
         return days[-1] if days else None
 
+    def schema(self) -> dict[str, pa.DataType]:
+        """Columns with their types, none before the first write."""
+        return {field.name: field.type for field in self._open(None).to_pyarrow_dataset().schema} if self.exists else {}
+
     def days(self) -> list[date]:
         """Days that have rows, sorted."""
         if not self.exists:
@@ -59,8 +63,10 @@ class Table:
     def replace(self, window: Window, rows: pa.Table) -> int:
         """Put `rows` in the place of all rows of the window in one commit; returns the new version.
 
+        A column that is new to the table is missing in its other rows; one that `rows` lack is missing in them.
+
         Raises:
-            DataError: a row's day lies outside the window; nothing is written.
+            DataError: a row's day lies outside the window, or a column has another type than before; nothing is written.
             TransientError: the disk is full or may not be written; nothing is changed.
         """
         from deltalake import write_deltalake
@@ -69,13 +75,27 @@ class Table:
         strays = [day for day in pc.unique(rows[DAY]).to_pylist() if not str(window.start) <= day < str(window.end)]
         if strays:
             raise DataError(f"{self.path.name}: rows of {strays} do not belong to the window {window}.")
+        self._refuse_other_types(rows)
         place = (f"{DAY} >= '{window.start}' AND {DAY} < '{window.end}'") if self.exists else None
         with writing(self.path):
             try:
-                write_deltalake(str(self.path), rows, mode="overwrite", partition_by=[DAY], predicate=place)
+                how = {"schema_mode": "merge", "predicate": place} if place else {}
+                write_deltalake(str(self.path), rows, mode="overwrite", partition_by=[DAY], **how)
             except (DeltaError, OSError) as error:
                 raise _as_os_error(error) from error
         return self.version
+
+    def _refuse_other_types(self, rows: pa.Table) -> None:
+        """Delta would cast where it can, and '5' would become 5 without a word."""
+        held = self.schema()
+        changed = [
+            f"{f.name}: {held[f.name]} before, {f.type} now" for f in rows.schema if not _alike(held.get(f.name, f.type), f.type)
+        ]
+        if changed:
+            raise DataError(
+                f"Columns of table {self.path.name} changed their type ({'; '.join(changed)}). Past days cannot be read with both. "
+                "Give the feature its old type, or a new name, in the problem file."
+            )
 
     def _open(self, version: int | None):  # type: ignore[no-untyped-def]  # deltalake is imported where it is used
         from deltalake import DeltaTable
@@ -87,6 +107,11 @@ class Table:
             raise DataError(f"There is no table {self.path} yet; the stage that writes it has not run.") from error
         except DeltaError as error:
             raise DataError(f"Table {self.path} has no version {version}: {error}") from error
+
+
+def _alike(one: pa.DataType, other: pa.DataType) -> bool:
+    """Whether two columns hold the same kind of values; Arrow has two layouts for strings and for lists."""
+    return str(one).replace("large_", "").split("<")[0] == str(other).replace("large_", "").split("<")[0]
 
 
 def _as_os_error(error: Exception) -> Exception:

@@ -1,5 +1,6 @@
 """Running stages by hand, in the order that the nightly DAG runs them."""
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -52,13 +53,13 @@ def run_stage(name: str, context: Context) -> Record:
 
 def monitor(
     problem: ProblemOption,
-    run_key: Annotated[str, typer.Option("--run", help="names the run's folder")] = "monitor-by-hand",
+    run_key: Annotated[str, typer.Option("--run", help="names the run's folder; default: a new one")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Judge drift now; a due retrain is written to the work table."""
     from ml import monitor as stage
 
-    context = open_run(problem, run_key)
+    context = open_run(problem, run_key or f"monitor-by-hand-{datetime.now().astimezone():%Y%m%dT%H%M%S}")
     record = stage.run(context)
     page = stage.report(context)
     text = "\n".join([*(f"{kind}: {verdict}" for kind, verdict in record.verdicts.items()), record.reason, f"report: {page}"])

@@ -5,6 +5,7 @@ here may be killed and run again: a finished step does nothing the second time, 
 """
 
 import json
+import logging
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -12,12 +13,13 @@ import numpy as np
 
 from ml.context import Context
 from ml.deploy.service import PredictionService
-from ml.errors import DataError, RefusedError
+from ml.errors import DataError, RefusedError, TransientError
 from ml.ledger import Champion, Entry, Ledger
 from ml.records import Deployed
 from ml.registry import Registry
 from ml.store import digest
 
+log = logging.getLogger(__name__)
 ACTOR = "deploy"
 
 
@@ -149,7 +151,12 @@ def _give_up(deployment: Deployment, failed: Champion, error: DataError | Refuse
         kind="rollback",
         key=_key(failed),
         actor=ACTOR,
-        body={"reason": str(error), "failed": list(failed[:3]), "failed_entry": failed.entry},
+        body={
+            "reason": str(error),
+            "failed": list(failed[:3]),
+            "failed_entry": failed.entry,
+            "run": deployment.context.run_key,
+        },
     )
     _finish_rollback(deployment, moved)
 
@@ -165,12 +172,16 @@ def _nothing_else(deployment: Deployment, error: Exception) -> str:
 
 
 def _unfinished_rollback(deployment: Deployment, champion: Champion) -> Entry | None:
-    """The rollback that made this champion, when it was begun here and its last step, `deploy_failed`, is missing."""
+    """The rollback that made this champion, when its last step, `deploy_failed`, is missing, or this very run made it.
+
+    A run killed after its last step failed nevertheless: run again it tells the same story, not that all is well.
+    """
     moves = [entry for entry in deployment.ledger.entries(deployment.problem) if entry.id == champion.entry]
     begun = [move for move in moves if move.kind == "rollback" and "failed_entry" in move.body]
-    if begun and deployment.ledger.find(deployment.problem, "deploy_failed", begun[0].key) is None:
-        return begun[0]
-    return None
+    if not begun or begun[0].body["run"] == deployment.context.run_key:
+        return begun[0] if begun else None
+    told = deployment.ledger.find(deployment.problem, "deploy_failed", begun[0].key)
+    return begun[0] if told is None else None
 
 
 def _finish_rollback(deployment: Deployment, moved: Entry) -> NoReturn:
@@ -179,11 +190,20 @@ def _finish_rollback(deployment: Deployment, moved: Entry) -> NoReturn:
     Raises: DataError: always, with the whole story.
     """
     bring_into_service(deployment, moved.champion)
-    Registry(deployment.context.settings.mlflow_url).set_alias(deployment.problem, "champion", moved.champion.version)
+    _follow(deployment, moved.champion)
     version, run_key, model_digest = moved.body["failed"]
     failed = Champion(version, run_key, model_digest, entry=moved.body["failed_entry"])
     again = f"Version {moved.version} was put back; the service answers with it again, checked by its example."
     _fail(deployment, failed, f"{moved.body['reason']} {again}")
+
+
+def _follow(deployment: Deployment, champion: Champion) -> None:
+    """Let the alias follow; while MLflow is away it is written down as due, because telling people must not wait for it."""
+    try:
+        Registry(deployment.context.settings.mlflow_url).set_alias(deployment.problem, "champion", champion.version)
+    except TransientError as error:
+        log.warning("the alias champion will follow to version %d later: %s", champion.version, error)
+        deployment.ledger.ask(deployment.problem, "alias", f"move {champion.entry}", {"version": champion.version})
 
 
 def _fail(deployment: Deployment, failed: Champion, story: str) -> NoReturn:

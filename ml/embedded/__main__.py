@@ -1,5 +1,6 @@
 """`python -m ml.embedded up|down|demo`: the whole system on this machine."""
 
+import contextlib
 import signal
 import sys
 import threading
@@ -55,18 +56,28 @@ def demo(
     """Play, report, and stay until Ctrl-C."""
     stack = Stack(home)
     demo_.check_arguments(stack, problem, nights)
+    keep = False
     try:
         outcome = _play(stack, problem, nights, data)
         if not leave:
-            console.print("Everything stays up until Ctrl-C.")
-            threading.Event().wait()
+            _stay()
     except KeyboardInterrupt:
-        leave = True
         raise typer.Exit(130) from None
+    except EvergreenError:
+        keep = stack.running and not leave
+        if keep:
+            console.print(f"Everything still runs, to be looked at: {stack.airflow_url}. `make down` ends it.", soft_wrap=True)
+        raise
     finally:
-        if leave:
+        if not keep:
             stack.stop()
     raise typer.Exit(1 if outcome.complaints else 0)
+
+
+def _stay() -> None:
+    console.print("Everything stays up until Ctrl-C.")
+    with contextlib.suppress(KeyboardInterrupt):
+        threading.Event().wait()
 
 
 def _play(stack: Stack, problem: str, nights: int, data: Path | None) -> demo_.Outcome:

@@ -23,15 +23,26 @@ class Airflow:
     user: str
     password: str
 
-    def trigger(self, dag_id: str, run_id: str) -> None:
-        """Start a run by hand; one of that name that exists already goes on, its failed tasks are tried anew."""
+    def trigger(self, dag_id: str, run_id: str, *, conf: dict[str, Any] | None = None) -> None:
+        """Start a run by hand; one of that name that exists already goes on, its failed tasks are tried anew.
+
+        Args:
+            conf: fields of the DAG's form; those left out keep their defaults.
+        """
         run = self.run(dag_id, run_id)
         if run is None:
             # logical_date must be named, and null: the run stands for no moment of the wall clock
-            self._post(f"/dags/{dag_id}/dagRuns", {"dag_run_id": run_id, "logical_date": None})
+            self._post(f"/dags/{dag_id}/dagRuns", {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}})
         elif run["state"] == "failed":
-            clear = {"dag_run_id": run_id, "only_failed": True, "dry_run": False, "reset_dag_runs": True}
-            self._post(f"/dags/{dag_id}/clearTaskInstances", clear)
+            self._clear(dag_id, run_id, only_failed=True)
+
+    def clear(self, dag_id: str, run_id: str, task_ids: list[str], *, downstream: bool) -> None:
+        """Let tasks of a run be done again, with those that follow from them if asked."""
+        self._clear(dag_id, run_id, only_failed=False, task_ids=task_ids, include_downstream=downstream)
+
+    def _clear(self, dag_id: str, run_id: str, **which: Any) -> None:
+        about = {"dag_run_id": run_id, "dry_run": False, "reset_dag_runs": True}
+        self._post(f"/dags/{dag_id}/clearTaskInstances", about | which)
 
     def run(self, dag_id: str, run_id: str) -> dict[str, Any] | None:
         """A run with its `state`, None when there is none of that name."""
@@ -57,13 +68,17 @@ class Airflow:
         failed = next((task for task in tasks if task["state"] == "failed"), None)
         if failed is None:
             return f"{dag_id} {run_id} failed without a failed task; look at {self.url}/dags/{dag_id}/runs/{run_id}"
-        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{failed['task_id']}/logs/{failed['try_number']}"
-        lines = [line for line in self._get(path)["content"] if isinstance(line, dict)]
-        errors = [f"{error['exc_type']}: {error['exc_value']}" for line in lines for error in line.get("error_detail") or []] or [
-            str(line.get("event")) for line in lines[-10:]
-        ]
         page = f"{self.url}/dags/{dag_id}/runs/{run_id}/tasks/{failed['task_id']}"
-        return f"{dag_id} {run_id} failed at the task {failed['task_id']}. Its log ({page}) says:\n" + "\n".join(errors)
+        error = self.error(dag_id, run_id, failed)
+        return f"{dag_id} {run_id} failed at the task {failed['task_id']}. Its log ({page}) says:\n{error}"
+
+    def error(self, dag_id: str, run_id: str, task: dict[str, Any]) -> str:
+        """What the log of a task's latest try says went wrong."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{max(task['try_number'], 1)}"
+        lines = [line for line in self._get(path)["content"] if isinstance(line, dict)]
+        errors = [error for line in lines for error in line.get("error_detail") or []]
+        told = [f"{error['exc_type']}: {error['exc_value']}" for error in errors if not error.get("is_cause")]
+        return "\n".join(told or [str(line.get("event")) for line in lines[-10:]])
 
     def wait_for_dag(self, dag_id: str, *, timeout_s: float = 120) -> None:
         """Wait until the DAG's file has been read.
@@ -79,7 +94,9 @@ class Airflow:
 
     @cached_property
     def _client(self) -> httpx.Client:
-        client = httpx.Client(base_url=f"{self.url}/api/v2", timeout=60, trust_env=False)
+        # no connection is kept, so nothing has to be closed
+        limits = httpx.Limits(max_keepalive_connections=0)
+        client = httpx.Client(base_url=f"{self.url}/api/v2", timeout=60, trust_env=False, limits=limits)
         login = client.post(f"{self.url}/auth/token", json={"username": self.user, "password": self.password})
         client.headers["Authorization"] = f"Bearer {_judged(login)['access_token']}"
         return client

@@ -12,15 +12,16 @@ from ml.ledger import Ledger
 
 def complaints(stack: Stack, problem: str, nights: list[dict[str, Any]]) -> list[str]:
     """What is not as it should be, a sentence each; empty when all is well."""
-    found = [sentence for night in nights for sentence in _rows(night) + _traffic(night)]
+    found = [sentence for night in nights for sentence in rows(night) + _traffic(night)]
     return found + _runs(stack, problem, nights) + _champions(stack, problem, nights)
 
 
-def _rows(night: dict[str, Any]) -> list[str]:
-    rows = night["rows"]
-    if rows["ingested"] > 0 and rows["ingested"] == rows["valid"] + rows["quarantined"]:
+def rows(night: dict[str, Any]) -> list[str]:
+    """What is wrong with a night's rows: some must have come, and none may be lost."""
+    told = night["rows"]
+    if told["ingested"] > 0 and told["ingested"] == told["valid"] + told["quarantined"]:
         return []
-    return [f"{night['run_key']}: rows do not reconcile: {rows}; valid and quarantined must add up to ingested, more than 0."]
+    return [f"{night['run_key']}: rows do not reconcile: {told}; valid and quarantined must add up to ingested, more than 0."]
 
 
 def _traffic(night: dict[str, Any]) -> list[str]:

@@ -93,7 +93,7 @@ def airflow(home: Path, ports: Ports, addresses: Addresses, secrets: Secrets) ->
             "task_instance_heartbeat_timeout": "120",
         },
         "workers": {"min_heartbeat_interval": "1"},  # with the default a slot stays busy for 5 s after its task
-        "dag_processor": {"refresh_interval": "10", "min_file_process_interval": "20", "parsing_processes": "1"},
+        "dag_processor": {"refresh_interval": "10", "min_file_process_interval": "10", "parsing_processes": "1"},
         "api": {"host": "127.0.0.1", "port": ports.airflow, "base_url": here, "secret_key": secrets.api_secret_key},
         "api_auth": {"jwt_secret": secrets.jwt_secret},
         "logging": {"base_log_folder": home / "airflow" / "logs", "colored_console_log": "False"},

@@ -14,11 +14,11 @@ from ml import samples
 from ml.context import Context
 from ml.deploy.service import PredictionService
 from ml.embedded import notes
-from ml.embedded.airflow import FINISHED, POLL_S, Airflow, wait
+from ml.embedded.airflow import FINISHED, Airflow, wait
 from ml.embedded.progress import Progress
 from ml.embedded.stack import AIRFLOW_USER, Stack
 from ml.embedded.traffic import Traffic, send
-from ml.errors import EvergreenError, TransientError
+from ml.errors import EvergreenError
 from ml.problem import Problem
 from ml.records import Evaluated, Monitored, Scores, Validated, Verdict
 
@@ -137,35 +137,37 @@ class Night:
 
         Raises: EvergreenError: it failed; the task, its error and where its log is are told.
         """
-        dag_id, deadline = self._dag_id(kind), time.monotonic() + RUN_TIMEOUT_S
-        while True:
-            tasks = self.airflow.tasks(dag_id, run_id)
-            self._show(kind, run_id, tasks)
-            if all(task["state"] in FINISHED for task in tasks):
-                state = (self.airflow.run(dag_id, run_id) or {}).get("state", "")
-                if state in ("success", "failed"):
-                    break
-            self._demand_scheduler()
-            if time.monotonic() > deadline:
-                raise TransientError(f"{dag_id} {run_id} did not end within {RUN_TIMEOUT_S / 60:.0f} minutes.")
-            time.sleep(POLL_S)
-        run = Run(kind, dag_id, run_id, state, tasks)
+        run = wait(
+            lambda: self._ended(kind, run_id),
+            timeout_s=RUN_TIMEOUT_S,
+            otherwise=lambda: f"{self._dag_id(kind)} {run_id} did not end within {RUN_TIMEOUT_S / 60:.0f} minutes.",
+        )
         self.runs.append(run)
-        if state == "failed":
-            raise EvergreenError(self.airflow.failure(dag_id, run_id, tasks))
+        if run.state == "failed":
+            raise EvergreenError(self.airflow.failure(run.dag_id, run_id, run.tasks))
         return run
 
-    def _demand_scheduler(self) -> None:
-        program = self.stack.program("airflow-scheduler")
-        if program.pid is None:
-            raise TransientError(f"Airflow's scheduler ended. The end of {program.log}:\n{program.tail()}")
+    def _ended(self, kind: str, run_id: str) -> Run | None:
+        """The run when it has ended; otherwise its tasks as they stand are shown."""
+        self.stack.program("airflow-scheduler").demand()
+        dag_id = self._dag_id(kind)
+        tasks = self.airflow.tasks(dag_id, run_id)
+        self._show(kind, run_id, tasks)
+        if not all(task["state"] in FINISHED for task in tasks):
+            return None
+        state = (self.airflow.run(dag_id, run_id) or {}).get("state", "")
+        return Run(kind, dag_id, run_id, state, tasks) if state in ("success", "failed") else None
 
     def _show(self, kind: str, run_id: str, tasks: list[dict[str, Any]]) -> None:
         folder = self.folder_of(run_id)
         for task in tasks:
             name = task["task_id"] if task["task_id"] == kind else f"{kind} {task['task_id']}"
-            note = notes.note(task["task_id"], folder) if folder and task["state"] not in (None, "skipped") else ""
-            self.progress.show(name, task["state"] or "waits", _seconds(task), note)
+            self.progress.show(name, task["state"] or "waits", _seconds(task), self._note(kind, run_id, task, folder))
+
+    def _note(self, kind: str, run_id: str, task: dict[str, Any], folder: Path | None) -> str:
+        if task["state"] == "up_for_retry":
+            return self.airflow.error(self._dag_id(kind), run_id, task)
+        return notes.note(task["task_id"], folder) if folder and task["state"] not in (None, "skipped") else ""
 
     def folder_of(self, run_id: str) -> Path | None:
         """The folder of a run, None before its first record; ids that name no folder are changed and hashed there."""

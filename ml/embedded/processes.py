@@ -83,13 +83,25 @@ class Program:
         """
         deadline = time.monotonic() + timeout_s
         while not ready():
-            leader = self._leader()
-            if leader is None:
-                raise TransientError(f"{self.name} ended while it was starting. The end of {self.log}:\n{self.tail()}")
+            leader = self.demand()
             if time.monotonic() > deadline:
                 raise TransientError(f"{self.name} was not ready after {timeout_s:.0f} s. The end of {self.log}:\n{self.tail()}")
             with suppress(psutil.TimeoutExpired):
-                leader.wait(timeout=0.1)
+                leader.wait(timeout=0.2)
+
+    def listens(self, port: int) -> bool:
+        """Whether it, and no stranger, accepts connections on a TCP port."""
+        return any(port in _listening(member) for member in self._members())
+
+    def demand(self) -> psutil.Process:
+        """The running process.
+
+        Raises: TransientError: it has ended; the end of its log is told.
+        """
+        leader = self._leader()
+        if leader is None:
+            raise TransientError(f"{self.name} has ended, though it should run. The end of {self.log}:\n{self.tail()}")
+        return leader
 
     def tail(self) -> str:
         """The last lines of the log."""
@@ -160,6 +172,14 @@ def free_port(preferred: int) -> int:
                 continue
             return int(candidate.getsockname()[1])
     raise TransientError("No TCP port of 127.0.0.1 is free. End some programs and start again.")
+
+
+def _listening(process: psutil.Process) -> set[int]:
+    try:
+        connections = process.net_connections("tcp")
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return set()
+    return {connection.laddr.port for connection in connections if connection.status == psutil.CONN_LISTEN}
 
 
 def _session_of(process: psutil.Process) -> int | None:

@@ -1,5 +1,6 @@
 """What people see while a night runs: a table that moves on a terminal, one line per finished step elsewhere."""
 
+import time
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -10,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 STYLES = {"success": "green", "done": "green", "running": "cyan", "failed": "bold red", "skipped": "dim"}
-ENDED = ("success", "done", "failed", "skipped", "upstream_failed")
+TOLD = ("success", "done", "failed", "skipped", "upstream_failed", "up_for_retry")  # states that get a line of their own
 
 
 @dataclass
@@ -30,6 +31,7 @@ class Progress:
     console: Console
     _steps: dict[str, Step] = field(default_factory=dict)
     _live: Live | None = None
+    _began: float = field(default_factory=time.monotonic)
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
@@ -49,11 +51,12 @@ class Progress:
             self.console.print(self._table())
         self._steps.clear()
         if self._live:
-            self._live.update(self._table())
+            self._live.update(self._table(), refresh=True)
 
     def say(self, line: str) -> None:
-        """A line that stays."""
-        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        """A line that stays, after the seconds since the beginning."""
+        passed = f"{time.monotonic() - self._began:5.0f} s  "
+        self.console.print(passed + line, highlight=False, markup=False, soft_wrap=True)
 
     def show(self, name: str, state: str, seconds: float | None, note: str = "") -> None:
         """A step as it stands now."""
@@ -61,9 +64,9 @@ class Progress:
         step = self._steps[name] = Step(name, state, seconds, note or (before.note if before else ""))
         if self._live:
             self._live.update(self._table())
-        elif state in ENDED and (before is None or before.state != state):
+        elif state in TOLD and (before is None or before.state != state):
             taken = "" if seconds is None else f"{seconds:6.1f} s"
-            self.say(f"  {name:<24} {state:<10} {taken:>8}  {step.note}".rstrip())
+            self.say(f"{name:<20} {state:<10} {taken:>8}  {step.note}".rstrip())
 
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 2))

@@ -80,6 +80,6 @@ def _interval(interval: dict[str, float] | None) -> str:
 def _rules(rules: list[dict[str, Any]]) -> Table:
     table = Table("rule", "value", "limit", "holds", title="the gate", title_justify="left")
     for rule in rules:
-        numbers = ["-" if rule[name] is None else f"{rule[name]:.4f}" for name in ("value", "limit")]
+        numbers = ["-" if rule[name] is None else f"{rule[name]:.4g}" for name in ("value", "limit")]
         table.add_row(rule["rule"], *numbers, "yes" if rule["holds"] else "NO")
     return table

@@ -56,8 +56,12 @@ def write_private(path: Path, text: str) -> None:
 
 def _random() -> Secrets:
     words = {field.name: random.token_urlsafe(24) for field in fields(Secrets)}
-    key = base64.urlsafe_b64encode(random.token_bytes(32)).decode()
-    return Secrets(**words | {"airflow_password": random.token_urlsafe(12), "fernet_key": key})
+    fixed = {
+        "airflow_password": random.token_urlsafe(12),  # a person types it
+        "fernet_key": base64.urlsafe_b64encode(random.token_bytes(32)).decode(),
+        "jwt_secret": random.token_urlsafe(64),  # HS512 wants 64 bytes
+    }
+    return Secrets(**words | fixed)
 
 
 def _write(path: Path, made: Secrets) -> None:

@@ -4,7 +4,7 @@ import fcntl
 import json
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -33,6 +33,7 @@ AIRFLOW_PARTS = {
 }
 PROGRAMS = (*AIRFLOW_PARTS, "serving", "mlflow", "airflow-migrate")
 AIRFLOW_USER = "admin"
+TASK_API = "/execution/health"  # asking builds the interface for tasks, which takes seconds: not at the cost of the first task
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,13 @@ class Stack:
         home: that folder; it may be absent.
         problems: folder of the problem files.
         expectations: folder of the expectation suites.
+        preferred: ports to take if they are free; 0 takes any.
     """
 
     home: Path
     problems: Path = PROJECT / "ml" / "problems"
     expectations: Path = PROJECT / "expectations"
+    preferred: Ports = PREFERRED
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "home", self.home.resolve())
@@ -90,7 +93,7 @@ class Stack:
     @property
     def ports(self) -> Ports:
         """The ports of the last start; before the first start the preferred ones."""
-        return Ports(**self._remembered.get("ports", asdict(PREFERRED)))
+        return Ports(**self._remembered.get("ports", asdict(self.preferred)))
 
     @property
     def postgres(self) -> Postgres:
@@ -133,25 +136,44 @@ class Stack:
         Args:
             tell: is given a line about each part that is ready.
 
-        Raises:
-            ConfigError: this system cannot run a part.
-            TransientError: a part ended or took too long; the end of its log is told.
+        Raises: whatever hindered a part, after everything is stopped again.
+            ConfigError: this system cannot run it.
+            TransientError: it ended or took too long; the end of its log is told.
         """
         self.home.mkdir(parents=True, exist_ok=True)
         with self._alone():
             self._choose_ports()
-            self.postgres.start()
-            tell(f"PostgreSQL answers on port {self.ports.postgres}")
-            parts = [self._start_airflow, self._start_mlflow, self._start_serving]
-            with ThreadPoolExecutor(len(parts)) as pool:
-                for started in [pool.submit(part, tell) for part in parts]:
+            try:
+                self.postgres.start()
+                tell(f"PostgreSQL answers on port {self.ports.postgres}")
+                self._start_parts(tell)
+            except BaseException:
+                self.stop()
+                raise
+
+    def _start_parts(self, tell: Callable[[str], None]) -> None:
+        parts = [self._start_airflow, self._start_mlflow, self._start_serving]
+        with ThreadPoolExecutor(len(parts)) as pool:
+            try:
+                for started in as_completed([pool.submit(part, tell) for part in parts]):
                     started.result()
+            except BaseException:
+                self.stop()  # what the other threads wait for will not come; this lets them end
+                raise
 
     def stop(self) -> None:
         """End every part, those first that use another; the folder stays."""
+        if not self._remembered:
+            return  # never started
         with ThreadPoolExecutor(len(PROGRAMS)) as pool:
-            list(pool.map(lambda name: self.program(name).stop(group=name != "serving"), PROGRAMS))
+            list(pool.map(self._stop_program, PROGRAMS))
         self.postgres.stop()
+
+    def _stop_program(self, name: str) -> None:
+        if name == "serving":  # answers what it was asked and writes its request log before it goes
+            self.program(name).stop(group=False, grace_s=30)
+        else:  # Airflow's scheduler may take minutes to end by itself; a task cut short is taken over at the next start
+            self.program(name).stop(grace_s=3)
 
     def _start_airflow(self, tell: Callable[[str], None]) -> None:
         home = self.home / "airflow"
@@ -162,28 +184,33 @@ class Stack:
             self._remember(airflow_migrated=version("apache-airflow"))
         for name, arguments in AIRFLOW_PARTS.items():
             self.program(name).start(_airflow(*arguments), self.environment)
-        self.program("airflow-api").wait_until(lambda: _answers(f"{self.airflow_url}/api/v2/version"))
+        self._wait_for("airflow-api", self.ports.airflow, TASK_API)
         tell(f"Airflow answers at {self.airflow_url}")
-        self.program("airflow-scheduler").wait_until(lambda: self._airflow_healthy)
+        self.program("airflow-scheduler").wait_until(self._airflow_healthy)
         tell("Airflow schedules")
 
-    @property
     def _airflow_healthy(self) -> bool:
-        found = httpx.get(f"{self.airflow_url}/api/v2/monitor/health", trust_env=False).json()
+        for name in AIRFLOW_PARTS:
+            self.program(name).demand()
+        found = httpx.get(f"{self.airflow_url}/api/v2/monitor/health", timeout=30, trust_env=False).json()
         return all(found[part]["status"] == "healthy" for part in ("scheduler", "dag_processor", "triggerer"))
 
     def _start_mlflow(self, tell: Callable[[str], None]) -> None:
-        program = self.program("mlflow")
         own = environment.mlflow(self.home, self.ports, self._addresses)
-        program.start([sys.executable, "-m", "mlflow", "server"], environment.common() | own)
-        program.wait_until(lambda: _answers(f"{self.mlflow_url}/health"))
+        self.program("mlflow").start([sys.executable, "-m", "mlflow", "server"], environment.common() | own)
+        self._wait_for("mlflow", self.ports.mlflow, "/health")
         tell(f"MLflow answers at {self.mlflow_url}")
 
     def _start_serving(self, tell: Callable[[str], None]) -> None:
         migrate(self._addresses.evergreen)
         self.program("serving").start([sys.executable, "-m", "ml.serving"], self.environment)
-        self.program("serving").wait_until(lambda: _answers(f"{self.serving_url}/health"))
+        self._wait_for("serving", self.ports.serving, "/health")
         tell(f"the prediction service answers at {self.serving_url}")
+
+    def _wait_for(self, name: str, port: int, path: str) -> None:
+        """Wait until a program answers, and not another that took its port in between."""
+        program = self.program(name)
+        program.wait_until(lambda: program.listens(port) and _answers(f"http://127.0.0.1:{port}{path}"))
 
     def _choose_ports(self) -> None:
         """Keep the ports of parts that run; the others get theirs of last time, or a free one when that is taken."""
@@ -217,6 +244,6 @@ def _airflow(*arguments: str) -> list[str]:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=5, trust_env=False).is_success
+        return httpx.get(url, timeout=30, trust_env=False).is_success
     except httpx.TransportError:
         return False

@@ -15,6 +15,8 @@ from ml.registry.versions import Candidate, Version
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+MODE = "workflowType=machine_learning"  # else MLflow opens among prompts and traces, without a way to the models
+
 
 @dataclass(frozen=True)
 class Registry:
@@ -68,10 +70,10 @@ class Registry:
 
     def version_url(self, problem: str, version: int) -> str:
         """Deep link to a version's page."""
-        return f"{self.url.rstrip('/')}/#/models/{quote(problem)}/versions/{version}"
+        return f"{self.url.rstrip('/')}/#/models/{quote(problem)}/versions/{version}?{MODE}"
 
     def run_url(self, problem: str, run_id: str) -> str:
         """Deep link to a run's page."""
         with telling(self.url):
             experiment_id = runs.experiment(self._client, problem)
-        return f"{self.url.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
+        return f"{self.url.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}?{MODE}"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 RUN_KEY = "run_key"
+NOTE = "mlflow.note.content"  # the tag that a run's page shows as its description
 FINISHED = "FINISHED"
 PARAMS_PER_BATCH, TAGS_PER_BATCH, METRICS_PER_BATCH = 100, 100, 1000  # the server's limits
 LONGEST_VALUE = 5000  # characters of a param or tag that every backend keeps
@@ -31,7 +32,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Run:
-    """What is to be seen of a run in MLflow.
+    """What is to be seen of a run in MLflow; `card` is its description.
 
     `metrics` are final values, `history` values per epoch from 1 on, `files` what will lie in its artifacts, files and folders.
     """
@@ -40,6 +41,7 @@ class Run:
     at: datetime
     seconds: float
     data: Data
+    card: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     history: Mapping[str, Sequence[float]] = field(default_factory=dict)
@@ -97,7 +99,7 @@ def log(client: "MlflowClient", problem: str, run: Run) -> str:
 
 
 def _tags(run: Run) -> dict[str, str]:
-    return {name: str(value)[:LONGEST_VALUE] for name, value in run.tags.items()}
+    return {name: str(value)[:LONGEST_VALUE] for name, value in {**run.tags, NOTE: run.card}.items()}
 
 
 def _log_values(client: "MlflowClient", run_id: str, run: Run, started_ms: int) -> None:

@@ -27,7 +27,7 @@ from ml.serving.start import Starter, open_problems
 from ml.settings import Settings
 
 MAX_BODY_BYTES = 32 * 2**20
-SCORING_THREADS = 4
+SCORING_THREADS = 2  # scoring mostly holds the interpreter: more threads cost, and one would let a large request block all
 STATUS: dict[type[Exception], int] = {
     TooLargeError: 413,
     DataError: 422,
@@ -70,9 +70,12 @@ class Service:
         await asyncio.to_thread(self.log.close)
 
     def problem(self, name: str) -> LiveModel:
-        """The live model of a problem, 404 for an unknown one."""
+        """The live model of a problem, 404 for an unknown one; a problem file that came after the start is found here."""
         if name not in self.live:
-            why = self.broken.get(name, f"Known: {', '.join(self.live) or 'none'}. A new problem file is read at the next start.")
+            found, self.broken = open_problems(self.settings, but=self.live)
+            self.live.update(found)
+        if name not in self.live:
+            why = self.broken.get(name, f"Known: {', '.join(self.live) or 'none'}.")
             raise HTTPException(404, f"Unknown problem {name!r}. {why}")
         return self.live[name]
 

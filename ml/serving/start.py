@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from ml import database
@@ -18,11 +18,15 @@ logger = logging.getLogger("uvicorn.error")
 RETRY_S = 5.0
 
 
-def open_problems(settings: Settings) -> tuple[dict[str, LiveModel], dict[str, str]]:
-    """A live model, still empty, per problem file, and why a file that is wrong is not served."""
+def open_problems(settings: Settings, but: Collection[str] = ()) -> tuple[dict[str, LiveModel], dict[str, str]]:
+    """A live model, still empty, per problem file, and why a file that is wrong is not served.
+
+    Args:
+        but: names of problems that are open already.
+    """
     live: dict[str, LiveModel] = {}
     broken: dict[str, str] = {}
-    for name in problems.names(settings.problems):
+    for name in sorted(set(problems.names(settings.problems)) - set(but)):
         try:
             problem = problems.load(name, settings.problems)
         except ConfigError as error:

@@ -111,7 +111,8 @@ def _refuse(results: list[RuleResult], *, num_rows: int, num_bad: int, limit: fl
         told = "; ".join(f"{r.rule}: {r.observed} ({r.why})" for r in stops)
         raise DataError(
             f"The batch breaks {len(stops)} critical rule(s) and was not let through: {told}. "
-            "Its rows are in `raw`; nothing downstream has seen them. Mend the source or the suite, then clear."
+            "Its rows are in `raw`; nothing downstream has seen them. Mend the source and clear from ingest on, or mend the "
+            "suite and clear validate."
         )
     if num_bad > limit * num_rows:
         told = "; ".join(
@@ -119,7 +120,7 @@ def _refuse(results: list[RuleResult], *, num_rows: int, num_bad: int, limit: fl
         )
         raise DataError(
             f"{num_bad} of {num_rows} rows are bad, more than [validation] max_quarantined_share = {limit:.0%} allows: "
-            f"{told}. All rows are in `raw`; mend the source or the suite, then clear."
+            f"{told}. All rows are in `raw`. Mend the source and clear from ingest on, or the suite and clear validate."
         )
 
 

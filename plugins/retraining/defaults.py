@@ -26,6 +26,7 @@ DEFAULT_ARGS: dict[str, Any] = {
     "retry_exponential_backoff": 3,
     "max_retry_delay": timedelta(minutes=5),
     "retry_policy": RETRY_POLICY,
+    "show_return_value_in_logs": False,  # the log has a line for people instead
     # backfills pass `max_active_runs` by: this keeps two runs of a problem from training at once
     "max_active_tis_per_dag": 1,
 }

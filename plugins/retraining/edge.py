@@ -9,7 +9,7 @@ import logging
 import math
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from zoneinfo import ZoneInfo
 
 from airflow.sdk import get_current_context
@@ -52,7 +52,7 @@ def begin_retrain(problem: ProblemFile) -> "Context":
     airflow = get_current_context()
     if why := airflow["params"].get("reason"):
         log.info("Asked for by %s: %s", airflow["dag_run"].triggering_user_name, why)
-    skip(answered_already(context))
+    skip_if(answered_already(context))
     return context
 
 
@@ -64,16 +64,22 @@ def answered_already(context: "Context") -> str | None:
     return f"no retrain of {name} is due any more; to retrain all the same, trigger this DAG by hand"
 
 
-def skip(why: str | None) -> None:
-    """End this task, and what follows it, without fault. None goes on."""
+def skip(why: str) -> NoReturn:
+    """End this task, and what follows it, without fault."""
+    log.info("Skipped: %s.", why)  # Airflow's own line says only that a task was skipped
+    raise AirflowSkipException(why)
+
+
+def skip_if(why: str | None) -> None:
+    """Skip when there is a reason to."""
     if why:
-        raise AirflowSkipException(f"Skipped: {why}.")
+        skip(why)
 
 
 def done(record: "Record | None", otherwise: str = "nothing is due") -> dict[str, Any]:
     """Log what a stage found out in one line, and hand it on as a small dict; no record is a skip, `otherwise` says why."""
     if record is None:
-        raise AirflowSkipException(f"Skipped: {otherwise}.")
+        skip(otherwise)
     log.info("%s", summary(record))
     return small(record)
 

@@ -1,21 +1,28 @@
 """A whole stack, real in every part, shared by the end-to-end tests."""
 
 import io
+import shutil
 from collections.abc import Iterator
 
 import pytest
 from rich.console import Console
 
+from ml.embedded import demo
+from ml.embedded.environment import Ports
 from ml.embedded.progress import Progress
 from ml.embedded.stack import Stack
+from ml.settings import PROJECT
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """PostgreSQL, MLflow, Airflow and the prediction service, on ports of their own; stopped at the end."""
-    running = Stack(tmp_path_factory.mktemp("stack"))
+    home = tmp_path_factory.mktemp("stack")
+    shutil.copytree(PROJECT / "ml" / "problems", home / "problems")  # tests add problems of their own
+    running = Stack(home, problems=home / "problems", preferred=Ports(airflow=0, mlflow=0, serving=0, postgres=0))
     try:
         running.start()
+        demo.load(running, "flights", None, Progress(Console(file=io.StringIO())))
         yield running
     finally:
         running.stop()

@@ -81,7 +81,8 @@ def test_every_run_succeeded_in_airflows_own_database(nights, stack):
 
 def test_the_service_still_gives_the_answer_that_was_told(nights, stack):
     told = both(nights)[1]["serving"]
-    answer = httpx.post(told["url"], params={"log": "false"}, json=told["request"], trust_env=False).json()
+    token = {"Authorization": f"Bearer {stack.secrets.serving_token}"}
+    answer = httpx.post(told["url"], params={"log": "false"}, headers=token, json=told["request"], trust_env=False).json()
     champion = Ledger(stack.settings.database_url).champion("flights")
     assert champion is not None
     assert answer["version"] == told["version"] == champion.version
@@ -107,7 +108,7 @@ def test_a_night_that_is_played_again_does_nothing_twice(nights, stack, progress
 
 def test_what_was_said_names_every_stage(nights):
     for stage in ("ingest", "validate", "prepare", "train", "evaluate", "gate", "register", "promote", "deploy", "monitor"):
-        assert f"  {stage} " in nights["said"]
+        assert f" {stage} " in nights["said"]
 
 
 def test_secrets_are_for_the_owner_alone(nights, stack):

@@ -60,7 +60,7 @@ def make_model(store: Path, problem: str, version: int, *, run_key: str = "", ex
     """A model folder as training writes it; with `example_of` its example holds another version's scores."""
     import tensorflow as tf
 
-    class Net(tf.Module):  # type: ignore[misc]  # tensorflow ships no types
+    class Net(tf.Module):
         def __init__(self) -> None:
             super().__init__()
             names = tf.lookup.KeyValueTensorInitializer(["UA", "AA"], [0.5, 0.25])
@@ -194,7 +194,7 @@ class Service:
 
     def wait_logged(self, timeout_s: float = 30) -> dict[str, Any]:
         """Wait until every answer is in the request log; returns the counts."""
-        return self.wait_for(lambda health: health["log"]["waiting"] == 0, timeout_s)["log"]  # type: ignore[no-any-return]
+        return self.wait_for(lambda health: health["log"]["waiting"] == 0, timeout_s)["log"]
 
     def wait_for(self, holds: Any, timeout_s: float = 30) -> dict[str, Any]:
         """Wait until /health says what is hoped for; returns it."""

@@ -37,7 +37,8 @@ def make_problem(name: str, approval: str = "auto") -> Problem:
     return Problem.model_validate(
         {
             "problem": {
-                "name": name, "title": "Will it be late?", "task": "binary", "owner": "tests", "positive": "late", "rows": "flights"
+                "name": name, "title": "Will it be late?", "task": "binary", "owner": "tests",
+                "positive": "late", "rows": "flights",
             },
             "source": {"table": "flights", "key": "id", "event_time": "planned_at", "label": "late", "label_time": "arrived"},
             "features": FEATURES,
@@ -100,7 +101,7 @@ def make_evaluated(champion: int | None = None, **changes: Any) -> Evaluated:
 
 def make_verdict(decision: Decision = "promote", champion: int | None = None, *, dry_run: bool = False) -> Verdict:
     yes = decision == "promote"
-    rule = Rule(rule="beats the baseline", value=0.01, limit=0.0, holds=yes, sentence="auc gain is too small")
+    rule = Rule(rule="against the baseline", value=0.01, limit=0.0, holds=yes, sentence="auc gain is too small")
     return Verdict(decision=decision, rules=(rule,), champion_version=champion, dry_run=dry_run)
 
 

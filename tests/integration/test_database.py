@@ -38,7 +38,7 @@ def test_a_wrong_password_is_for_a_person_and_is_not_told(url, reach):
     address = sa.make_url(url)
     told = str(caught.value)
     assert "hunter2" not in told
-    assert all(part in told for part in (address.host, str(address.port), address.username, address.database))
+    assert all(str(part) in told for part in (address.host, str(address.port), address.username, address.database))
 
 
 @WAYS

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,10 +39,12 @@ def registry(mlflow_url):
 
 
 def make_run(model, **changes):
-    values = {
-        "run_key": "night-1", "at": NOW, "seconds": 12.5, "data": Data("flights.valid@4", "ab" * 32, "/store/flights/valid"),
+    values: dict[str, Any] = {
+        "run_key": "night-1", "card": "# Card", "at": NOW, "seconds": 12.5,
+        "data": Data("flights.valid@4", "ab" * 32, "/store/flights/valid"),
         "params": {f"training.{number}": number for number in range(150)}, "metrics": {"candidate/auc": 0.74},
-        "history": {"epoch/loss": [0.6, 0.5, 0.4]}, "tags": {"verdict": "promote"}, "files": [model / "model.json", model / "saved_model"],
+        "history": {"epoch/loss": [0.6, 0.5, 0.4]}, "tags": {"verdict": "promote"},
+        "files": [model / "model.json", model / "saved_model"],
     }  # fmt: skip
     return Run(**values | changes)
 
@@ -50,39 +53,47 @@ def make_candidate(model, **changes):
     return Candidate(**{"run_key": "night-1", "model": model, "model_digest": digest(model), "card": "# Card"} | changes)
 
 
-def kill_after(registry, monkeypatch, calls):
+def log_and_register(registry, problem, model):
+    run_id = registry.log_run(problem.name, make_run(model))
+    return run_id, registry.create_version(problem, run_id, make_candidate(model))
+
+
+def kill_after(monkeypatch, calls):
     """End the process, as it were, after so many of MLflow's calls."""
     from mlflow import MlflowClient
 
     fuse = Fuse(calls)
     for name in (
-        "create_experiment", "create_run", "log_batch", "log_inputs", "log_outputs", "log_artifact", "log_artifacts", "set_terminated",
-        "create_registered_model", "update_registered_model", "set_registered_model_tag", "create_logged_model",
+        "create_experiment", "create_run", "log_batch", "log_inputs", "log_outputs", "log_artifact", "log_artifacts",
+        "set_terminated", "create_registered_model", "update_registered_model", "set_registered_model_tag", "create_logged_model",
         "log_model_artifacts", "finalize_logged_model", "create_model_version", "set_registered_model_alias",
     ):  # fmt: skip
         monkeypatch.setattr(MlflowClient, name, fuse.after(getattr(MlflowClient, name)))
 
 
-def test_killed_after_any_step_it_ends_with_one_run_and_one_version(registry, problem, model, monkeypatch):
+def test_killed_after_any_step_it_ends_with_one_run_and_one_version(registry, model, monkeypatch):
+    """Every step in turn is the last one of a first process; a second one does it all again."""
     kills = 0
     while True:
+        problem = make_problem(f"killed_{next(NUMBERS)}")
         with monkeypatch.context() as patch:
-            kill_after(registry, patch, kills + 1)
+            kill_after(patch, kills + 1)
             try:
-                run_id = registry.log_run(problem.name, make_run(model))
-                version = registry.create_version(problem, run_id, make_candidate(model))
+                log_and_register(registry, problem, model)
                 break
             except Killed:
                 kills += 1
+        run_id, version = log_and_register(registry, problem, model)
+        client = registry._client
+        experiment = client.get_experiment_by_name(problem.name)
+        assert [run.info.run_id for run in client.search_runs([experiment.experiment_id])] == [run_id]
+        assert [int(found.version) for found in client.search_model_versions(f"name = '{problem.name}'")] == [version]
+        assert len(client.search_logged_models([experiment.experiment_id])) == 1
+        assert registry.alias(problem.name, "candidate") == version
+        assert [metric.value for metric in client.get_metric_history(run_id, "epoch/loss")] == [0.6, 0.5, 0.4]
+        assert len(client.get_metric_history(run_id, "candidate/auc")) == 1
+        assert len(client.get_run(run_id).outputs.model_outputs) == 1
     assert kills > 15
-    client = registry._client
-    experiment = client.get_experiment_by_name(problem.name)
-    runs = client.search_runs([experiment.experiment_id])
-    assert [run.info.run_id for run in runs] == [run_id]
-    assert [int(found.version) for found in client.search_model_versions(f"name = '{problem.name}'")] == [version]
-    assert len(client.search_logged_models([experiment.experiment_id])) == 1
-    assert [metric.value for metric in client.get_metric_history(run_id, "epoch/loss")] == [0.6, 0.5, 0.4]
-    assert len(client.get_metric_history(run_id, "candidate/auc")) == 1
 
 
 def test_a_run_shows_params_metrics_data_and_files(registry, problem, model):
@@ -95,9 +106,10 @@ def test_a_run_shows_params_metrics_data_and_files(registry, problem, model):
     assert run.data.params == {f"training.{number}": str(number) for number in range(150)}
     assert run.data.metrics == {"candidate/auc": 0.74, "epoch/loss": 0.4}
     assert run.data.tags["verdict"] == "promote"
+    assert run.data.tags["mlflow.note.content"] == "# Card"
     assert run.inputs.dataset_inputs[0].dataset.digest == ("ab" * 32)[:36]
     assert {artifact.path for artifact in client.list_artifacts(run_id)} == {"model.json", "saved_model"}
-    assert registry.run_url(problem.name, run_id).endswith(f"/runs/{run_id}")
+    assert registry.run_url(problem.name, run_id).endswith(f"/runs/{run_id}?workflowType=machine_learning")
 
 
 def test_a_run_judged_again_shows_the_newest_verdict(registry, problem, model):

@@ -3,5 +3,5 @@
 import os
 import tempfile
 
-if "AIRFLOW_HOME" not in os.environ:
-    os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-of-tests-")
+HOME = tempfile.TemporaryDirectory(prefix="airflow-of-tests-")  # goes when the tests end
+os.environ.setdefault("AIRFLOW_HOME", HOME.name)

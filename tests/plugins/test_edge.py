@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 from types import SimpleNamespace
 
 import pytest
+from airflow.sdk.exceptions import AirflowSkipException
 from hypothesis import given
 from hypothesis import strategies as st
 from retraining import edge
@@ -119,14 +120,22 @@ def test_numbers_that_json_does_not_have_travel_as_text():
     assert edge.small(Interval(value=0.5, low=float("nan"), high=float("inf"))) == {"value": 0.5, "low": "nan", "high": "inf"}
 
 
-def test_no_record_and_a_reason_are_skips():
-    from airflow.sdk.exceptions import AirflowSkipException
+ENDS = {
+    "no record": lambda: edge.done(None, "no promotion is due"),
+    "a reason": lambda: edge.skip_if("no promotion is due"),
+}
 
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_a_skip_says_why_in_the_log(end, caplog):
+    caplog.set_level("INFO")
     with pytest.raises(AirflowSkipException, match="no promotion is due"):
-        edge.done(None, "no promotion is due")
-    with pytest.raises(AirflowSkipException, match="nothing new"):
-        edge.skip("nothing new")
-    edge.skip(None)
+        end()
+    assert "Skipped: no promotion is due." in caplog.text
+
+
+def test_no_reason_is_no_skip():
+    edge.skip_if(None)
 
 
 def test_reasons_are_those_of_the_system():

@@ -41,7 +41,7 @@ def test_an_event_goes_out_only_when_work_of_its_kind_is_due(run):
     context = run("schedule")
     book(context).ask("flights", "deploy", "run-1", {})
     book(context).ask("complaints", "promote", "run-1", {})
-    with pytest.raises(AirflowSkipException, match="nothing of kind .promote. is due for flights"):
+    with pytest.raises(AirflowSkipException, match="nothing of kind 'promote' is due for flights"):
         edge.announce(context, "promote")
     book(context).ask("flights", "promote", "run-2", {})
     assert edge.announce(context, "promote") == {"kind": "promote", "due": ["run-2"]}

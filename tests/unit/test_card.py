@@ -18,10 +18,12 @@ TRAINED = Trained(
 
 
 def render(evaluated=None, verdict=None):
-    return card.render(
+    text = card.render(
         make_problem("late"), run_key="night-1", prepared=PREPARED, trained=TRAINED,
         evaluated=evaluated or make_evaluated(2), verdict=verdict or make_verdict(champion=2),
     )  # fmt: skip
+    assert len(text) < 5000
+    return text.replace(card.GAP, "")
 
 
 def test_says_in_plain_words_what_happens_on_a_usual_day():
@@ -33,8 +35,8 @@ def test_says_in_plain_words_what_happens_on_a_usual_day():
 @pytest.mark.parametrize(
     ("confusion", "num_rows", "told"),
     [
-        ((3, 1, 30, 2), 36, "In the 7 test days of 36 flights it warns of 4, of which 3 are really late; it misses 2"),
-        ((0, 7, 693, 0), 700, "On a usual day of 100 flights it warns of 1, of which 0 are really late; it misses 0 late ones (there were none)"),
+        ((3, 1, 30, 2), 36, "In the 7 test days of 36 flights it warns of 4, of which 3 are really late; it misses 2 late ones"),
+        ((0, 7, 693, 0), 700, "of which 0 are really late; it misses 0 late ones (there were none)"),
         ((7000, 0, 0, 70), 7070, "it misses 10 late ones (fewer than 1 in 10)"),
         ((70000, 0, 0, 70000), 140000, "On a usual day of 20,000 flights it warns of 10,000"),
     ],
@@ -49,7 +51,7 @@ def test_counts_suit_the_volume(confusion, num_rows, told):
 def test_shows_rules_models_slices_data_and_the_way_back():
     text = render()
     for part in (
-        "# Will it be late?", "**Verdict: promote.**", "| beats the baseline | 0.01 | 0 | yes |", "champion 2",
+        "# Will it be late?", "**Verdict: promote.**", "| against the baseline | 0.01 | 0 | yes |", "champion 2",
         "baseline (logistic)", "0.7400 (0.7300 to 0.7500)", "| carrier=AA | 3,000 |", "version 4, snapshot `abababababab`",
         "python -m ml rollback --problem late", "`arr_delay`", "7 rows had no label yet",
     ):  # fmt: skip

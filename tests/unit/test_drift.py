@@ -88,12 +88,25 @@ def test_without_drift_two_hundred_nights_raise_no_alarm_and_p_values_are_honest
     assert 0.03 < below[0] < 0.07 and 0.004 < below[1] < 0.018, "too few are as wrong as too many: they would find nothing"
 
 
+def test_on_few_rows_where_every_distance_is_large_chance_is_ruled_out_over_all_columns_at_once():
+    rng, nights, large = np.random.default_rng(7), 0, 0
+    for _ in range(10):
+        reference = draw(rng, 5000)
+        for _ in range(20):
+            found = data_findings(reference, draw(rng, 40), minimum_rows=20)
+            nights += any(finding.drifted for finding in found)
+            large += any((finding.value or 0) >= 0.2 for finding in found)
+    assert large > 150, "the distance alone would cry wolf nearly every night"
+    assert nights <= 6, "at most 1 % of nights, give or take chance, not 1 % of columns"
+
+
+@pytest.mark.parametrize("size", [1000, 5000])
 @pytest.mark.parametrize("num", [400, 2000])
-def test_new_values_in_a_long_tail_are_no_drift(num):
+def test_new_and_thin_values_in_a_long_tail_are_no_drift(num, size):
     rng = np.random.default_rng(num)
     p_values = []
     for _ in range(150):
-        found = drift.cells(column(categories(rng, 5000, num)), column(categories(rng, 1000, num)), CATEGORY, timezone="UTC")
+        found = drift.cells(column(categories(rng, 5000, num)), column(categories(rng, size, num)), CATEGORY, timezone="UTC")
         p_values.append(drift.shift(found).p_value)
     assert np.mean(np.array(p_values) < 0.01) < 0.05
 

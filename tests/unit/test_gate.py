@@ -53,7 +53,7 @@ FIRST = {"champion": None, "champion_version": None, "gain_over_champion": None}
         ({"num_rows": 3}, "not assessable", "enough test rows"),
         ({"newest_label": date(2013, 1, 1)}, "reject", "freshness"),
         ({"candidate": scores(0.5)}, "reject", "floor of auc"),
-        ({"gain_over_baseline": around(-0.2)}, "reject", "beats the baseline"),
+        ({"gain_over_baseline": around(-0.2)}, "reject", "against the baseline"),
         ({"gain_over_champion": around(-0.2)}, "reject", "against the champion"),
         ({"gain_over_champion": None, "champion_problem": "it learned from them"}, "not assessable", "champion on the same rows"),
         ({"slice_gains": {"origin=EWR": around(-0.2)}}, "reject", "slice origin=EWR"),

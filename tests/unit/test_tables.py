@@ -57,3 +57,19 @@ def test_absent_table_and_version_are_told(tmp_path):
     table.replace(BOTH, rows(d1=1))
     with pytest.raises(DataError, match="no version 7"):
         table.read(BOTH, version=7)
+
+
+def test_a_new_column_is_missing_in_other_days_and_a_lost_one_in_new_days(tmp_path):
+    table = Table(tmp_path / "raw")
+    table.replace(BOTH, rows(d1=1, d2=1))
+    table.replace(Window.parse("2013-01-02"), rows(d2=1).rename_columns(["_day", "y"]))
+    held = table.read(BOTH).sort_by("_day").to_pylist()
+    assert [(row["x"], row["y"]) for row in held] == [(0, None), (None, 0)]
+
+
+def test_a_column_of_another_type_is_told_and_nothing_is_written(tmp_path):
+    table = Table(tmp_path / "raw")
+    table.replace(BOTH, rows(d1=1))
+    with pytest.raises(DataError, match=r"x: int64 before, (large_)?string now"):
+        table.replace(BOTH, rows(d1=1).set_column(1, "x", pa.array(["a"])))
+    assert table.version == 0

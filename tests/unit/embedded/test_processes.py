@@ -79,7 +79,7 @@ def test_a_number_that_belongs_to_somebody_else_is_not_stopped(program, tmp_path
 
 def test_a_program_that_dies_while_starting_tells_the_end_of_its_log(program):
     start(program, "import sys; sys.exit('the disk is made of cheese')")
-    with pytest.raises(TransientError, match=r"sleeper ended while it was starting(.|\n)*the disk is made of cheese"):
+    with pytest.raises(TransientError, match=r"sleeper has ended(.|\n)*the disk is made of cheese"):
         program.wait_until(lambda: False, timeout_s=30)
 
 
@@ -88,6 +88,14 @@ def test_a_program_that_is_never_ready_is_told(program):
     program.wait_until(lambda: "godot" in program.log.read_text(), timeout_s=30)
     with pytest.raises(TransientError, match=r"was not ready after 0 s(.|\n)*waiting for godot"):
         program.wait_until(lambda: False, timeout_s=0.2)
+
+
+def test_only_its_own_port_counts_as_listening(program):
+    start(program, "import socket, time; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1]); time.sleep(600)")
+    program.wait_until(lambda: program.log.read_text().endswith("\n"), timeout_s=30)
+    assert program.listens(int(program.log.read_text()))
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        assert not program.listens(stranger.getsockname()[1])
 
 
 def test_run_tells_a_status_other_than_0(program):

@@ -1,6 +1,7 @@
 """An exported model: raw rows in, scores out. The same code scores in evaluation, in the service and in tests."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -120,7 +121,9 @@ def _value(value: Any, name: str, kind: str, number: int) -> Any:
     if fits and kind == "datetime" and value is not None:
         return _moment(value, name, number)
     if fits and kind == "number" and value is not None:
-        return float(value)
+        if math.isfinite(number_ := float(value)):
+            return number_
+        fits = False
     if not fits:
         raise DataError(f"Row {number}, column {name!r}: expected {WANTED[kind]} or null. Received: {value!r}.")
     return value

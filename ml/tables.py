@@ -93,8 +93,8 @@ class Table:
         ]
         if changed:
             raise DataError(
-                f"Columns of table {self.path.name} changed their type ({'; '.join(changed)}). Past days cannot be read with both. "
-                "Give the feature its old type, or a new name, in the problem file."
+                f"Columns of table {self.path.name} changed their type ({'; '.join(changed)}). Past days cannot be read with "
+                "both. Give the feature its old type, or a new name, in the problem file."
             )
 
     def _open(self, version: int | None):  # type: ignore[no-untyped-def]  # deltalake is imported where it is used

@@ -1,6 +1,7 @@
 """`python -m ml.embedded up|down|demo`: the whole system on this machine."""
 
 import contextlib
+import shlex
 import signal
 import sys
 import threading
@@ -43,6 +44,14 @@ def down(home: HomeOption = Path("build")) -> None:
     """Stop the stack."""
     Stack(home).stop()
     console.print("everything is stopped")
+
+
+@app.command(help='Print the settings of this stack for a shell: eval "$(python -m ml.embedded env)". They hold passwords.')
+def env(home: HomeOption = Path("build")) -> None:
+    """Print `export` lines for commands run by hand."""
+    for name, value in Stack(home).environment.items():
+        if name.startswith("EVERGREEN_"):
+            typer.echo(f"export {name}={shlex.quote(value)}")
 
 
 @app.command(help="Play nights of replayed history through the real scheduler, and report what came of them.")

@@ -157,8 +157,9 @@ class Program:
 
     def _collect(self) -> None:
         """Collect the end of a child of this interpreter, so that it does not look alive."""
-        for pid in [pid for pid, child in _children.items() if child.poll() is not None]:
-            del _children[pid]
+        for pid, child in list(_children.items()):  # a copy, and no complaint: other threads start and collect too
+            if child.poll() is not None:
+                _children.pop(pid, None)
 
 
 def free_port(preferred: int) -> int:

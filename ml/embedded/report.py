@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ml.embedded.stack import AIRFLOW_USER, Stack
+from ml.registry import Registry
 
 SIDES = ("candidate", "champion", "baseline")
 
@@ -21,7 +22,8 @@ def show(console: Console, stack: Stack, problem: str, nights: list[dict[str, An
 
 def links(console: Console, stack: Stack, problem: str, version: int | None) -> None:
     """Addresses, with what is needed to log in."""
-    model = f"{stack.mlflow_url}/#/models/{problem}" + (f"/versions/{version}" if version else "")
+    registry = Registry(stack.mlflow_url)
+    model = registry.version_url(problem, version) if version else registry.model_url(problem)
     login = f"user {AIRFLOW_USER}, password {stack.secrets.airflow_password}"
     for line in (
         f"Airflow            {stack.airflow_url}/dags/retrain_{problem}   {login}",

@@ -70,10 +70,17 @@ class Registry:
 
     def version_url(self, problem: str, version: int) -> str:
         """Deep link to a version's page."""
-        return f"{self.url.rstrip('/')}/#/models/{quote(problem)}/versions/{version}?{MODE}"
+        return self._page(f"models/{quote(problem)}/versions/{version}")
+
+    def model_url(self, problem: str) -> str:
+        """Deep link to the page that lists a model's versions."""
+        return self._page(f"models/{quote(problem)}")
 
     def run_url(self, problem: str, run_id: str) -> str:
         """Deep link to a run's page."""
         with telling(self.url):
             experiment_id = runs.experiment(self._client, problem)
-        return f"{self.url.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}?{MODE}"
+        return self._page(f"experiments/{experiment_id}/runs/{run_id}")
+
+    def _page(self, path: str) -> str:
+        return f"{self.url.rstrip('/')}/#/{path}?{MODE}"

@@ -16,7 +16,7 @@ from ml.embedded.night import run_night
 from ml.ledger import Ledger
 from ml.window import Window
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture(scope="module")

@@ -84,6 +84,7 @@ def test_the_exported_model_takes_raw_rows_and_answers_alike(encoded, tmp_path):
         ({"colour": "red", "size": 1.0}, "Row 0 has no column 'note'"),
         ({"colour": "red", "size": 1.0, "note": "", "extra": 1}, "unknown column 'extra'"),
         ({"colour": "red", "size": "big", "note": ""}, "Row 0, column 'size': expected a number or null. Received: 'big'"),
+        ({"colour": "red", "size": float("inf"), "note": ""}, "column 'size': expected a number or null. Received: inf"),
         ({"colour": 3, "size": 1.0, "note": ""}, "column 'colour': expected a string or null"),
         ({"colour": "red", "size": True, "note": ""}, "column 'size': expected a number"),
     ],

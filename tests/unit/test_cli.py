@@ -1,0 +1,71 @@
+"""The command line: help everywhere, one exit status per outcome, errors in words and without a traceback."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ml.settings import PROJECT
+
+COMMANDS = (
+    "problems", "problem check", "problem describe", "data flights", "data complaints", "data show", "run", "monitor",
+    "ledger show", "ledger verify", "ledger champion", "status", "promote", "deploy", "rollback", "quarantine list",
+    "expectations check",
+)  # fmt: skip
+
+
+def ml(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("EVERGREEN_")}
+    environment = kept | {f"EVERGREEN_{name}": value for name, value in settings.items()} | {"COLUMNS": "200", "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "ml", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, env=environment, timeout=120, check=False)
+
+
+def test_every_command_has_help():
+    from typer.testing import CliRunner
+
+    from ml.cli.app import app
+
+    for command in COMMANDS:
+        shown = CliRunner().invoke(app, [*command.split(), "--help"])
+        assert shown.exit_code == 0, command
+        assert "Usage" in shown.output
+
+
+def test_problems_are_listed_as_json():
+    done = ml("problems", "--json")
+    assert done.returncode == 0
+    assert {"flights", "complaints"} <= {row["name"] for row in json.loads(done.stdout)}
+
+
+def test_describe_explains_every_key():
+    rows = json.loads(ml("problem", "describe", "--json").stdout)
+    assert len(rows) > 60
+    assert [row["key"] for row in rows if not row["meaning"] and "cost" not in row["key"]] == ["features.<column>.type"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "message"),
+    [
+        (("problem", "check", "fligths"), {}, "ConfigError: Unknown problem 'fligths'"),
+        (("problems",), {"STOER": "x"}, "ConfigError: Unknown setting EVERGREEN_STOER"),
+        (("ledger", "show"), {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/x"}, "TransientError: "),
+        (("run", "train", "--problem", "flights", "--run", "never-ran"), {"STORE": "/nonexistent"}, "Run that stage first"),
+        (("run", "ingest", "--problem", "flights", "--window", "soon"), {"STORE": "/nonexistent"}, "'soon' is no window"),
+    ],
+    ids=["problem", "setting", "database", "stage", "window"],
+)
+def test_a_stated_reason_ends_with_one_and_no_traceback(arguments, settings, message):
+    done = ml(*arguments, **settings)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [("run",), ("no-such-command",), ("run", "cook", "--problem", "flights"), ("promote", "-p", "x")]
+)
+def test_wrong_usage_ends_with_two(arguments):
+    assert ml(*arguments).returncode == 2

@@ -19,10 +19,10 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-byteco
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
 DEMO = $(BIN)/python -m ml.embedded demo --problem $(PROBLEM) --nights $(NIGHTS) $(if $(DATA),--data "$(DATA)") $(ARGS)
 
-.PHONY: help setup setup-dev demo down test test-all check format lock
+.PHONY: help setup setup-dev demo down test test-all screenshots check format lock
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.setup ## make .venv with every dependency, pinned by hash (Python 3.11 to 3.13)
 
@@ -39,6 +39,9 @@ test: setup-dev ## the tests that take no minutes [ARGS="-k name"]
 
 test-all: setup-dev ## every test, with the scheduler, the browser and the faults
 	@$(BIN)/python -m pytest $(ARGS)
+
+screenshots: setup-dev ## take the README's pictures anew, from a real night in a real browser
+	@EVERGREEN_SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/e2e/test_pages.py -k "graph or card" $(ARGS)
 
 check: setup-dev ## style, types and layers; changes nothing
 	@$(BIN)/ruff check

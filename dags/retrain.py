@@ -9,7 +9,8 @@ Triage:
 - **A task is up for retry**: something is away (database, MLflow, disk). It is tried three more times within minutes,
   then fails; the next night reads the missed days too.
 - **`ingest` skipped**: the source holds nothing new, or drift was answered by another run. Not a fault.
-- **`validate` failed**: too many rows broke a rule. The log names the rule; the rows wait in the table `quarantine`.
+- **`validate` failed**: too many rows broke a rule, or the batch as a whole did. The log names the rules; every row is in
+  the table `raw`, none went further. Mend the source and clear from `ingest` on, or the suite and clear `validate`.
 - **`gate` says reject or not assessable**: a decision, not a fault. The rules and their values are in its log and, with
   plots, in MLflow (button on `register`, Details > Extra links).
 - **`announce` skipped**: no promotion is due, because the verdict was no, the run was a dry one, or a person decides.

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 
+from ml import metrics
 from ml.problem import Problem
-from ml.records import Evaluated, Interval, Prepared, Scores, Trained, Verdict
+from ml.records import Evaluated, Interval, Prepared, Rule, Scores, Trained, Verdict
 
 LONGEST = 4900  # characters; MLflow cuts a description at 5,000
 GAP = "\N{EN SPACE}\N{ZERO WIDTH SPACE}"  # MLflow sets columns without space between them, and trims plain space
+SPACE = "\n\n\N{ZERO WIDTH SPACE}"  # below a table; MLflow puts the next heading right under its last line
+MAX_BROKEN = 12  # rules told in full
 MOVES = {"promote": "may replace the champion", "reject": "may not replace the champion", "not assessable": "cannot be judged"}
 
 
@@ -16,7 +19,7 @@ def render(
     """The card, under 5,000 characters, in the plain Markdown that MLflow's version page shows."""
     top = [
         _what(problem, run_key),
-        f"**Verdict: {verdict.decision}.** It {MOVES[verdict.decision]}. {in_words(problem, evaluated)}",
+        f"**Verdict: {verdict.decision}.** It {_move(verdict)}. {in_words(problem, evaluated)}",
         _rules(verdict),
         _metrics(problem, evaluated),
         _data(problem, prepared, trained),
@@ -57,12 +60,23 @@ def _what(problem: Problem, run_key: str) -> str:
     return "\n\n".join(filter(None, (f"# {about.title}", about.description, f"Run `{run_key}`. Owner: {about.owner}.")))
 
 
+def _move(verdict: Verdict) -> str:
+    first = verdict.decision == "promote" and verdict.champion_version is None
+    return "may become the first champion" if first else MOVES[verdict.decision]
+
+
 def _rules(verdict: Verdict) -> str:
-    lines = [(rule.rule, _number(rule.value), _number(rule.limit), "yes" if rule.holds else "**no**") for rule in verdict.rules]
-    if len(lines) > 12:  # broken ones must be seen; of the others the first
-        lines = [line for line in lines if line[3] != "yes"][:8] + [line for line in lines if line[3] == "yes"][:4]
-    left = len(verdict.rules) - len(lines)
-    return _table("Rules", ("rule", "value", "limit", "holds"), lines) + (f"\n\nand {left} more." if left else "")
+    """Broken rules first; of those that hold, the ones for slices are only counted, as slices have a table of their own."""
+    broken = [rule for rule in verdict.rules if not rule.holds]
+    held = [rule for rule in verdict.rules if rule.holds and not rule.rule.startswith("slice ")]
+    shown = broken[:MAX_BROKEN] + held
+    left = len(verdict.rules) - len(shown)
+    more = f"\n\nand {left} more{' for slices, which hold' if len(broken) <= MAX_BROKEN else ''}." if left else ""
+    return _table("Rules", ("rule", "found and asked", "holds"), map(_rule, shown)) + more
+
+
+def _rule(rule: Rule) -> tuple[str, str, str]:
+    return rule.rule, rule.sentence, "yes" if rule.holds else "**no**"
 
 
 def _metrics(problem: Problem, evaluated: Evaluated) -> str:
@@ -72,7 +86,7 @@ def _metrics(problem: Problem, evaluated: Evaluated) -> str:
         f"baseline ({problem.success.baseline})": evaluated.baseline,
     }
     lines = [
-        (name, *(_interval(scores.metrics.get(name)) if scores else "none" for scores in models.values()))
+        (_directed(name), *(_interval(scores.metrics.get(name)) if scores else "none" for scores in models.values()))
         for name in sorted(evaluated.candidate.metrics, key=lambda name: (name != problem.success.metric, name))
     ]
     title = f"Quality on {evaluated.num_rows:,} test rows, with {problem.gate.confidence:.0%} intervals"
@@ -80,22 +94,30 @@ def _metrics(problem: Problem, evaluated: Evaluated) -> str:
     return _table(title, ("metric", *models), lines) + note
 
 
+def _directed(name: str) -> str:
+    return name if metrics.better(name) > 0 else f"{name} (less is better)"
+
+
 def _slices(problem: Problem, evaluated: Evaluated, room: int) -> Iterator[str]:
-    """As many slices as there is room for, those with the worst gain (else the fewest rows) first."""
-    if not evaluated.candidate.slices or room < 300:
+    """As many slices as there is room for: those with the least gain over the champion first, without one the weakest."""
+    slices, gains = evaluated.candidate.slices, evaluated.slice_gains
+    if not slices or room < 300:
         return
-    gains = evaluated.slice_gains
-    names = sorted(evaluated.candidate.slices, key=lambda name: (gains[name].value if name in gains else float("inf"), name))
-    lines, used = [], 160
+    sign = metrics.better(problem.success.metric)
+    names = sorted(slices, key=lambda name: ((gains[name].value if name in gains else float("inf")), sign * slices[name].value))
+    header = ("slice", "rows", "candidate", *(("gain over champion",) if gains else ()))
+    lines: list[tuple[str, ...]] = []
+    used = len(_table("", header, ())) + 80
     for name in names:
-        rows, value = f"{evaluated.slice_rows.get(name, 0):,}", _interval(evaluated.candidate.slices[name])
-        line = (name, rows, value, _interval(gains.get(name)))
-        used += sum(len(cell) + 4 for cell in line) + 2
+        told = (_interval(gains.get(name)),) if gains else ()
+        line = (name, f"{evaluated.slice_rows.get(name, 0):,}", _interval(slices[name]), *told)
+        used += len(_line(line)) + 1
         if used > room:
             break
         lines.append(line)
-    title = f"Slices by {problem.success.metric}, least gain first ({len(lines)} of {len(names)})"
-    yield _table(title, ("slice", "rows", "candidate", "gain over champion"), lines)
+    order = "least gain" if gains else "weakest"
+    title = f"Slices by {problem.success.metric}, {order} first ({len(lines)} of {len(names)})"
+    yield _table(title, header, lines)
 
 
 def _data(problem: Problem, prepared: Prepared, trained: Trained) -> str:
@@ -104,8 +126,8 @@ def _data(problem: Problem, prepared: Prepared, trained: Trained) -> str:
     table = _table("Data", ("part", "days", problem.problem.rows, problem.problem.positive), lines)
     return (
         f"{table}\n\nFrom `{problem.source.table}`, table `valid` at version {prepared.valid_version}, snapshot "
-        f"`{prepared.rows_digest[:12]}`. {trained.num_parameters:,} parameters, best of {trained.epochs} epochs: "
-        f"{trained.best_epoch}. Model `{trained.model_digest[:12]}`."
+        f"`{prepared.rows_digest[:12]}`. {trained.num_parameters:,} parameters, weights of epoch "
+        f"{trained.best_epoch} of {trained.epochs}. Model `{trained.model_digest[:12]}`."
     )
 
 
@@ -118,7 +140,8 @@ def _limits(problem: Problem, prepared: Prepared, evaluated: Evaluated) -> str:
     unused = ", ".join(f"`{name}`" for name in list(problem.leakage)[:8])
     limits = [
         f"Judged on {prepared.test.first} to {prepared.test.last} only; it says nothing about seasons outside its data.",
-        f"Probabilities are off by {evaluated.calibration_error:.3f} on average; it says yes from {evaluated.threshold:.3f} on.",
+        f"Probabilities are off by {evaluated.calibration_error:.3f} on average; it says "
+        f"{problem.problem.positive} from a probability of {evaluated.threshold:.3f} on.",
         f"{evaluated.flips:,} test rows would be decided otherwise than by the champion." if evaluated.champion else "",
         f"{prepared.num_unlabelled:,} rows had no label yet and taught nothing." if prepared.num_unlabelled else "",
         f"Never used, because they are known too late: {unused}." if unused else "",
@@ -128,14 +151,13 @@ def _limits(problem: Problem, prepared: Prepared, evaluated: Evaluated) -> str:
 
 
 def _table(title: str, header: tuple[str, ...], lines: Iterable[tuple[str, ...]]) -> str:
-    cells = [tuple(cell.replace("|", "\\|") + GAP for cell in line) for line in (header, *lines)]
-    rows = [cells[0], (":--",) * len(header), *cells[1:]]
-    return f"## {title}\n\n" + "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    rows = [_line(header), "| " + " | ".join((":--",) * len(header)) + " |", *map(_line, lines)]
+    return f"## {title}\n\n" + "\n".join(rows) + SPACE
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") + GAP for cell in cells) + " |"
 
 
 def _interval(interval: Interval | None) -> str:
     return f"{interval.value:.4f} ({interval.low:.4f} to {interval.high:.4f})" if interval else "none"
-
-
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:,.0f}" if value == int(value) and abs(value) >= 10 else f"{value:.4g}"

@@ -31,6 +31,7 @@ class Context:
     reason: Reason = "manual"
     window: str | None = None
     dry_run: bool = False
+    folder_of_problem: Path | None = None  # where the problem file lies when it was given by path
 
     @property
     def store(self) -> Store:
@@ -98,4 +99,6 @@ def open_run(
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}", run_key):
         raise ConfigError(f"{run_key!r} cannot name a run's folder. Use letters, digits and . _ - (at most 200).")
     settings = settings_.read()
-    return Context(problems.load(problem, settings.problems), settings, run_key, reason, window, dry_run or reason == "backfill")
+    found = Path(problem).parent if problem.endswith(".toml") else None
+    loaded = problems.load(problem, settings.problems)
+    return Context(loaded, settings, run_key, reason, window, dry_run or reason == "backfill", found)

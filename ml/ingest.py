@@ -5,8 +5,9 @@ import logging
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml import source, window
+from ml import marks, snapshot, source, window
 from ml.context import Context
+from ml.errors import ConfigError
 from ml.records import Ingested, Validated
 from ml.tables import DAY, Table
 from ml.window import Window
@@ -20,22 +21,15 @@ def run(context: Context) -> Ingested:
     Until its batch is validated a run reads the source anew each time, so a mended source and a cleared task are enough.
 
     Raises: see `source.read`; nothing is written then.
+        ConfigError: the run was begun with another window.
     """
-    about, held = context.problem.source, context.table("raw").schema()
-    widened = bool(held) and not set(source.columns(context.problem)) <= set(held)  # a new feature: past days lack it
-    span = window.resolve(
-        context.window,
-        now=context.settings.now(),
-        zone=about.timezone,
-        newest=None if widened else context.table("valid").newest_day(),
-        history_days=about.history_days,
-        lookback_days=about.lookback_days,
-    )
-    if context.has(Ingested):  # a rerun keeps its window, however late it comes
-        if context.has(Validated):  # the batch was judged: from here on the run stands on exactly these rows
-            return context.record(Ingested)
-        span = context.record(Ingested).window
-    return context.write(_ingest(context, span))
+    if not context.has(Ingested):
+        return context.write(_ingest(context, _window(context)))
+    begun = context.record(Ingested)  # a rerun keeps its window, however late it comes
+    if context.window and Window.parse(context.window) != begun.window:
+        raise ConfigError(f"Run {context.run_key} is about {begun.window}, not {context.window}. Start another run for that.")
+    # Once the batch was judged, the run stands on exactly these rows.
+    return begun if context.has(Validated) else context.write(_ingest(context, begun.window))
 
 
 def nothing_new(record: Ingested, context: Context) -> str | None:
@@ -43,24 +37,32 @@ def nothing_new(record: Ingested, context: Context) -> str | None:
     if record.num_rows == 0:
         return f"no rows in {context.problem.source.table} between {record.start} and {record.end}"
     if context.reason == "schedule" and not record.changed:
-        return f"the {record.num_rows} rows of {record.window} are exactly those of the last night"
+        return f"the {record.num_rows} rows of {record.window} are exactly those that the last verdict was about"
     return None
 
 
-def last_validated(context: Context) -> int:
-    """The version of `raw` that `valid` was last made from, -1 before the first night."""
-    name = "tables/validated.json"
-    return int(context.store.read_json(name)["raw_version"]) if context.store.exists(name) else -1
+def _window(context: Context) -> Window:
+    about, held = context.problem.source, context.table("valid").schema()
+    widened = bool(held) and not set(context.problem.features) <= set(held)  # a new feature: past days lack it
+    memory = max(about.history_days, context.problem.split.train_days) if widened else about.history_days
+    return window.resolve(
+        context.window,
+        now=context.settings.now(),
+        zone=about.timezone,
+        newest=None if widened else marks.newest_day(context),
+        history_days=memory,
+        lookback_days=about.lookback_days,
+    )
 
 
 def _ingest(context: Context, span: Window) -> Ingested:
-    moment = context.settings.now()
-    rows = source.read(context.settings.source_url, context.problem, span, now=moment)
+    also = {name: feature.type for name, feature in snapshot.champion_features(context).items()}
+    rows = source.read(context.settings.source_url, context.problem, span, now=context.settings.now(), also=also)
     table = context.table("raw")
     if rows.num_rows > 0 and not _same(table, span, rows):
         table.replace(span, rows)
     version = table.version if table.exists else -1
-    changed = version != last_validated(context)  # not "did I write": a night killed after writing must go on
+    changed = version != marks.learned_version(context)  # not "did I write": a night killed after writing must go on
     log.info("ingest: %d rows of %s, raw is at version %d%s", rows.num_rows, span, version, "" if changed else ", as last night")
     return Ingested(
         start=span.start,
@@ -77,11 +79,20 @@ def _same(table: Table, span: Window, rows: pa.Table) -> bool:
     if not table.exists:
         return False
     held = table.read(span)
-    if held.num_rows != rows.num_rows or set(held.column_names) != set(rows.column_names):
+    if held.num_rows != rows.num_rows or not set(rows.column_names) <= set(held.column_names):
         return False
     order = [(name, "ascending") for name in (DAY, rows.column_names[0])]
-    held = held.select(rows.column_names).cast(rows.schema).sort_by(order)
-    return bool(held.combine_chunks().equals(rows.sort_by(order).combine_chunks()))
+    held = held.select(rows.column_names).cast(rows.schema)
+    before, now = (_comparable(one.sort_by(order)) for one in (held, rows))
+    return bool(before.equals(now))
+
+
+def _comparable(rows: pa.Table) -> pa.Table:
+    """The same rows with NaN as text, because NaN equals nothing, not even itself."""
+    floats = [field.name for field in rows.schema if pa.types.is_floating(field.type)]
+    for name in floats:
+        rows = rows.set_column(rows.column_names.index(name), name, rows[name].cast(pa.string()))
+    return rows.combine_chunks()
 
 
 def _by_day(rows: pa.Table) -> dict[str, int]:

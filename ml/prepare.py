@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ml import features
+from ml import features, snapshot
 from ml.context import Context
 from ml.errors import DataError
 from ml.features import Encoding, encoder
@@ -34,6 +34,7 @@ def run(context: Context) -> Prepared:
     inputs = [
         validated.version,
         str(validated.end),
+        about.source.model_dump(),
         about.split.model_dump(),
         {n: f.model_dump() for n, f in about.features.items()},
     ]
@@ -106,20 +107,41 @@ def _refuse_thin(rows: pa.Table, name: str, split: Split) -> None:
         )
 
 
-def _labelled(context: Context, validated: Validated) -> tuple[pa.Table, int]:
-    """Labelled rows of the longest memory, and how many wait for a label."""
-    about = context.problem
+def _labelled(context: Context, validated: Validated) -> tuple[pa.Table, int, int]:
+    """Labelled rows of the longest memory; how many wait for a label, and how many are older rows of their key."""
+    about, held = context.problem, context.table("valid").schema()
     period = Window(validated.end - timedelta(days=about.split.train_days), validated.end)
-    names = [about.source.key, DAY, about.source.label, *about.features]
-    rows = context.table("valid").read(period, columns=list(dict.fromkeys(names)), version=validated.version)
-    known = rows.filter(pc.is_valid(rows[about.source.label]))
-    frame = {name: known[name] for name in about.features}
+    absent = [name for name in about.features if name not in held]
+    if absent:
+        raise DataError(
+            f"The validated rows have no column {absent[0]!r}: the problem file has changed since this run read its rows. "
+            "Clear from ingest on, or start a new run."
+        )
+    kept = [*about.features, *(name for name in snapshot.champion_features(context) if name in held)]
+    names = dict.fromkeys([about.source.key, DAY, about.source.label, *kept])
+    rows = context.table("valid").read(period, columns=list(names), version=validated.version)
+    newest = newest_per_key(rows, about.source.key)
+    known = newest.filter(pc.is_valid(newest[about.source.label]))
+    frame = {name: known[name] for name in dict.fromkeys(kept)}
     frame |= {"_key": known[about.source.key].cast(pa.string()), DAY: known[DAY], "_label": known[about.source.label]}
-    return pa.table(frame), rows.num_rows - known.num_rows
+    return pa.table(frame), newest.num_rows - known.num_rows, rows.num_rows - newest.num_rows
+
+
+def newest_per_key(rows: pa.Table, key: str) -> pa.Table:
+    """One row per key, that of the latest day: an event that was moved stands on its old day too until that is read again.
+
+    Raises: DataError: a row has no key.
+    """
+    if rows[key].null_count:
+        raise DataError(f"{rows[key].null_count} validated rows have no {key}. Give the suite a rule that {key} is not null.")
+    ordered = rows.sort_by([(DAY, "ascending")])
+    last = ordered.append_column("_at", pa.array(np.arange(rows.num_rows))).group_by(key).aggregate([("_at", "max")])
+    return ordered.take(last["_at_max"])
 
 
 def _prepare(context: Context, validated: Validated) -> Prepared:
-    labelled, num_unlabelled = _labelled(context, validated)
+    snapshot.refuse_to_replace(context)
+    labelled, num_unlabelled, num_superseded = _labelled(context, validated)
     rows = split_rows(labelled, context.problem.split)
     with context.store.replacing(context.name(ROWS)) as path:
         pq.write_table(rows, path, compression="zstd")
@@ -132,6 +154,7 @@ def _prepare(context: Context, validated: Validated) -> Prepared:
     return Prepared(
         valid_version=validated.version,
         num_unlabelled=num_unlabelled,
+        num_superseded=num_superseded,
         rows_digest=digest(context.file(ROWS)),
         **parts,
     )

@@ -24,7 +24,7 @@ class Ingested(Record):
     version: int = Field(description="version of the Delta table `raw`")
     num_rows: int
     num_rows_by_day: dict[str, int]
-    changed: bool = Field(description="False when the source held exactly what `raw` held already")
+    changed: bool = Field(description="False when these are exactly the rows that the last verdict was about")
 
     @property
     def window(self) -> Window:
@@ -79,6 +79,7 @@ class Prepared(Record):
     stage = "prepare"
     valid_version: int
     num_unlabelled: int = Field(description="rows of the period without a label yet; they wait, they are not lost")
+    num_superseded: int = Field(0, description="older rows of a key that stands on a later day too; the newest one counts")
     train: Part
     validation: Part
     test: Part

@@ -8,11 +8,11 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
-from ml import card
+from ml import card, marks
 from ml.context import Context
 from ml.errors import DataError
 from ml.ledger import Entry, Ledger
-from ml.records import Evaluated, Interval, Prepared, Registered, Scores, Trained, Verdict
+from ml.records import Evaluated, Ingested, Interval, Prepared, Registered, Scores, Trained, Verdict
 from ml.registry import Candidate, Data, Registry, Run
 from ml.store import digest
 
@@ -33,7 +33,9 @@ def run(context: Context) -> Registered:
     """
     verdict, trained = context.record(Verdict), context.record(Trained)
     inputs = [verdict.model_dump(mode="json"), trained.model_digest, context.dry_run]
-    return context.once(Registered, inputs, lambda: _register(context, verdict, trained))
+    registered = context.once(Registered, inputs, lambda: _register(context, verdict, trained))
+    marks.mark_learned(context, context.record(Ingested).version)
+    return registered
 
 
 def _register(context: Context, verdict: Verdict, trained: Trained) -> Registered:

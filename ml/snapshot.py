@@ -8,12 +8,39 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ml.context import Context
+from ml.errors import DataError
 from ml.features import Encoding
+from ml.ledger import Ledger
+from ml.problem import Feature
 
 PARTS = ("train", "validation", "test")
 ROWS, ENCODING, ENCODED = "rows.parquet", "encoding.json", "encoded.npz"  # by prepare
 MODEL, BASELINE, HISTORY, PROGRESS = "model", "baseline.npy", "history.json", "progress.json"  # by train
 SCORES, PLOTS = "scores.parquet", "plots"  # by evaluate
+
+
+def champion_features(context: Context) -> dict[str, Feature]:
+    """Columns the champion needs, empty when there is none: a feature that was dropped is read on until a new champion
+    does without it, or the two could never be compared.
+    """
+    champion = Ledger(context.settings.database_url).champion(context.problem.name)
+    about = f"runs/{champion.run_key}/{MODEL}/model.json" if champion else ""
+    if not about or not context.store.exists(about):
+        return {}
+    return {name: Feature.model_validate(feature) for name, feature in context.store.read_json(about)["features"].items()}
+
+
+def refuse_to_replace(context: Context) -> None:
+    """Keep the files of a champion, present or past, as they were judged.
+
+    Raises: DataError: this run made a version that was promoted.
+    """
+    for entry in Ledger(context.settings.database_url).entries(context.problem.name):
+        if entry.kind in ("promote", "rollback") and entry.run_key == context.run_key:
+            raise DataError(
+                f"Run {context.run_key} made version {entry.version}, which was promoted, and its inputs have changed since. "
+                "Its files stay as they were judged; start a new run for the changed problem file."
+            )
 
 
 def rows_of(context: Context, part: str) -> pa.Table:

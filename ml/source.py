@@ -52,9 +52,11 @@ def columns(problem: Problem) -> dict[str, str]:
     return fixed | {name: feature.type for name, feature in problem.features.items() if name not in fixed}
 
 
-def read(url: str, problem: Problem, window: Window, *, now: datetime) -> pa.Table:
+def read(url: str, problem: Problem, window: Window, *, now: datetime, also: Mapping[str, str] | None = None) -> pa.Table:
     """Rows of the window that were known at `now`; what became known later (a row, a label) is not seen.
 
+    Args:
+        also: further columns with their types, read where the table still has them so.
     Returns: the declared columns and `_day`, the day of the event in the problem's zone.
     Raises:
         DataError: table or column missing, another type than declared, or rows that no day can be given.
@@ -63,7 +65,11 @@ def read(url: str, problem: Problem, window: Window, *, now: datetime) -> pa.Tab
     wanted = columns(problem)
     with closing(database.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute("SET TIME ZONE %s", [problem.source.timezone])  # a time without zone is local to the problem
-        _check(_catalog(connection, problem.source.table), problem.source.table, wanted)
+        catalog = _catalog(connection, problem.source.table)
+        _check(catalog, problem.source.table, wanted)
+        wanted |= {
+            name: kind for name, kind in (also or {}).items() if name not in wanted and catalog.get(name) in ACCEPTED[kind]
+        }
         _refuse_timeless(connection, problem)
         with tempfile.TemporaryFile() as file:  # a file, not memory: a first night may read years
             cursor.copy_expert(_copy(problem, wanted, window, now).as_string(connection), file)
@@ -154,7 +160,7 @@ def _copy(problem: Problem, wanted: Mapping[str, str], window: Window, now: date
         sql.SQL("{} < {}").format(_moment(problem), sql.Literal(end)),
     ]
     if source.available_at:
-        known.append(sql.SQL("{} <= {}").format(sql.Identifier(source.available_at), sql.Literal(now)))
+        known.append(sql.SQL("({0} IS NULL OR {0} <= {1})").format(sql.Identifier(source.available_at), sql.Literal(now)))
     return sql.SQL("COPY (SELECT {} FROM {} WHERE {} ORDER BY {}, {}) TO STDOUT WITH (FORMAT csv, HEADER)").format(
         sql.SQL(", ").join([*select, day]),
         _table(problem),
@@ -170,6 +176,8 @@ def _column(problem: Problem, name: str, kind: str, now: datetime) -> "Composabl
     value: Any = sql.Identifier(name)
     if kind == "datetime":
         value = sql.SQL("to_char({}::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')").format(value)
+    elif kind in ("category", "text", "zip", "key"):
+        value = sql.SQL("{}::text").format(value)  # as a client would write it: true, not t; no padding
     if name in (problem.source.label, problem.source.label_time):
         known = sql.SQL("{} <= {}").format(sql.Identifier(problem.source.label_time), sql.Literal(now))
         value = sql.SQL("CASE WHEN {} THEN {} END").format(known, value)

@@ -42,11 +42,11 @@ class Window:
 
         Raises: ConfigError: neither of these, or an empty span.
         """
-        first, _, last = text.partition("/")
+        first, slash, last = text.partition("/")
         try:
             start = date.fromisoformat(first.strip())
-            end = date.fromisoformat(last.strip()) if last else start + timedelta(days=1)
-        except ValueError as error:
+            end = date.fromisoformat(last.strip()) if slash else start + timedelta(days=1)
+        except (ValueError, OverflowError) as error:
             raise ConfigError(
                 f"{text!r} is no window. Write one day, 2013-01-31, or a half-open span, 2013-01-01/2013-02-01."
             ) from error
@@ -62,16 +62,20 @@ def resolve(asked: str | None, *, now: datetime, zone: str, newest: date | None,
     """The window of a run, whatever started it: by hand, by the clock, by drift or by a backfill.
 
     Args:
-        asked: what the form, a backfill or the command line named; it wins.
+        asked: what the form, a backfill or the command line named; it wins, up to yesterday.
         now: the moment the run stands at; today in `zone` is not over, so it is never part of a window.
-        newest: the newest day already validated, None on the first night.
+        newest: the day up to which, without a gap, everything was validated; None before the first night.
         history_days: how far the first night reaches back.
         lookback_days: how many days before the new ones are read again for late rows and labels.
+    Raises: ConfigError: what was asked for is no window, or reaches into a day that is not over.
     """
-    if asked:
-        return Window.parse(asked)
     today = local_day(now, zone)
+    if asked:
+        window = Window.parse(asked)
+        if window.end > today:
+            raise ConfigError(f"Window {window} ends after yesterday; in {zone} it is {today}, and only whole days are read.")
+        return window
     if newest is None:
         return Window(today - timedelta(days=history_days), today)
     first_new = min(newest + timedelta(days=1), today)
-    return Window(first_new - timedelta(days=lookback_days), today)
+    return Window(min(first_new - timedelta(days=lookback_days), today - timedelta(days=1)), today)

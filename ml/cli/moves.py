@@ -1,12 +1,11 @@
 """Moves of the champion by hand; each leaves a row in the ledger with who and why."""
 
 import getpass
-from datetime import datetime
 from typing import Annotated
 
 import typer
 
-from ml.cli.options import JsonOption, ProblemOption, show
+from ml.cli.options import JsonOption, ProblemOption, by_hand, show
 from ml.context import Context, open_run
 from ml.errors import RefusedError
 
@@ -19,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _open(problem: str, what: str) -> Context:
-    return open_run(problem, f"{what}-by-hand-{datetime.now().astimezone():%Y%m%dT%H%M%S}")
+    return open_run(problem, by_hand(what))
 
 
 def _actor() -> str:

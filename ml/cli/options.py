@@ -1,12 +1,18 @@
 """Options that several commands share, and how results are printed."""
 
 import json
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 ProblemOption = Annotated[str, typer.Option("--problem", "-p", help="name of a problem, or the path of its TOML file")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON value instead of text")]
+
+
+def by_hand(what: str) -> str:
+    """A new run key for something started from a shell."""
+    return f"{what}-by-hand-{datetime.now().astimezone():%Y%m%dT%H%M%S}"
 
 
 def show(value: Any, *, as_json: bool, text: str) -> None:

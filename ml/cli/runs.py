@@ -1,14 +1,14 @@
 """Running stages by hand, in the order that the nightly DAG runs them."""
 
-from datetime import datetime
 from typing import Annotated
 
 import typer
 
-from ml.cli.options import JsonOption, ProblemOption, show
+from ml.cli.options import JsonOption, ProblemOption, by_hand, show
 from ml.context import Context, open_run
 from ml.errors import ConfigError
-from ml.records import Record
+from ml.ingest import nothing_new
+from ml.records import Ingested, Record
 
 STAGES = ("ingest", "validate", "prepare", "train", "evaluate", "gate", "register")
 
@@ -23,8 +23,8 @@ def run(
     problem: ProblemOption,
     stage: Annotated[str, typer.Argument(help=f"one of {', '.join(STAGES)}; left out: all, in this order")] = "",
     run_key: Annotated[
-        str, typer.Option("--run", help="names the run's folder; the same key goes on where it stopped")
-    ] = "by-hand",
+        str, typer.Option("--run", help="names the run's folder; a used one goes on where it stopped; default: a new one")
+    ] = "",
     window: Annotated[str | None, typer.Option(help="2013-01-31 or 2013-01-01/2013-02-01; default: what is new")] = None,
     dry_run: Annotated[bool, typer.Option(help="decide, but register nothing")] = False,
     as_json: JsonOption = False,
@@ -32,8 +32,13 @@ def run(
     """Run stages and print what each found out."""
     if stage and stage not in STAGES:
         raise typer.BadParameter(f"{stage!r} is no stage. Stages: {', '.join(STAGES)}.")
-    context = open_run(problem, run_key, window=window, dry_run=dry_run)
-    records = {name: run_stage(name, context) for name in ([stage] if stage else STAGES)}
+    context = open_run(problem, run_key or by_hand("run"), window=window, dry_run=dry_run)
+    records: dict[str, Record] = {}
+    for name in [stage] if stage else STAGES:
+        record = records[name] = run_stage(name, context)
+        if isinstance(record, Ingested) and (why := nothing_new(record, context)):
+            typer.echo(f"the run ends here: {why}", err=True)
+            break
     content = {name: record.model_dump(mode="json") for name, record in records.items()}
     show(content, as_json=as_json, text=f"{', '.join(records)} done; records are in {context.file('.')}")
 
@@ -59,7 +64,7 @@ def monitor(
     """Judge drift now; a due retrain is written to the work table."""
     from ml import monitor as stage
 
-    context = open_run(problem, run_key or f"monitor-by-hand-{datetime.now().astimezone():%Y%m%dT%H%M%S}")
+    context = open_run(problem, run_key or by_hand("monitor"))
     record = stage.run(context)
     page = stage.report(context)
     text = "\n".join([*(f"{kind}: {verdict}" for kind, verdict in record.verdicts.items()), record.reason, f"report: {page}"])

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ml import problem as problems
 from ml import settings
 from ml.cli.options import JsonOption, ProblemOption, show, table
 from ml.errors import DataError
@@ -29,8 +30,13 @@ def show_ledger(
     problem: Annotated[str | None, typer.Option("--problem", "-p", help="only this problem")] = None, as_json: JsonOption = False
 ) -> None:
     """Print entries."""
-    rows = [asdict(entry) for entry in _ledger().entries(problem)]
+    rows = [asdict(entry) for entry in _ledger().entries(_name(problem) if problem else None)]
     show(rows, as_json=as_json, text=table(rows, ["id", "at", "problem", "kind", "version", "run_key", "actor"]))
+
+
+def _name(problem: str) -> str:
+    """The name behind a name or a path."""
+    return problems.load(problem, settings.read().problems).name
 
 
 def verify(as_json: JsonOption = False) -> None:
@@ -44,7 +50,7 @@ def verify(as_json: JsonOption = False) -> None:
 
 def champion(problem: ProblemOption, as_json: JsonOption = False) -> None:
     """Print the champion, or say that there is none."""
-    now = _ledger().champion(problem)
+    now = _ledger().champion(_name(problem))
     text = f"version {now.version} of run {now.run_key} since {now.since}" if now else f"{problem} has no champion yet"
     show(now and now._asdict(), as_json=as_json, text=text)
 
@@ -55,13 +61,12 @@ def status(problem: ProblemOption, as_json: JsonOption = False) -> None:
 
     from ml.registry import Registry
 
-    where = settings.read()
+    where, problem = settings.read(), _name(problem)
     lead = _ledger().champion(problem)
     facts = {"ledger": lead and lead.version, "alias": Registry(where.mlflow_url).alias(problem, "champion"), "service": None}
     try:
-        facts["service"] = httpx.get(f"{where.serving_url}/problems/{problem}", timeout=5).json().get("version")
-    except httpx.TransportError as error:
-        facts["service"] = None
+        facts["service"] = httpx.get(f"{where.serving_url}/problems/{problem}", timeout=5, trust_env=False).json().get("version")
+    except (httpx.TransportError, ValueError) as error:
         typer.secho(f"the service at {where.serving_url} does not answer: {error}", err=True)
     show(facts, as_json=as_json, text="\n".join(f"{name}: {version}" for name, version in facts.items()))
     if len(set(facts.values())) > 1:

@@ -24,6 +24,7 @@ class Champion:
     version: int
     scores: Floats | None
     problem: str = ""
+    threshold: float = 0.5
 
 
 def compare(
@@ -66,7 +67,7 @@ def compare(
         slice_rows={name: int(mask.sum()) for name, mask in slices.items()},
         threshold=threshold,
         confusion=metrics.confusion(labels, candidate, threshold),
-        flips=int(((candidate >= threshold) != (theirs >= threshold)).sum()) if theirs is not None else 0,
+        flips=int(((candidate >= threshold) != (theirs >= champion.threshold)).sum()) if champion and theirs is not None else 0,
         calibration_error=metrics.calibration_error(labels, candidate),
         days=len(days),
     )

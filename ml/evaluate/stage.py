@@ -72,7 +72,8 @@ def _champion(context: Context, rows: pa.Table, version: int, run_key: str) -> C
                 f"champion {version} learned from days up to {learned.validation.last}, and the test begins on {first_test_day}"
             )
             return Champion(version, None, f"{seen}; judging it there would flatter it")
-        return Champion(version, Scorer.load(context.store.path(f"{folder}/{MODEL}")).score(rows))
+        scorer = Scorer.load(context.store.path(f"{folder}/{MODEL}"))
+        return Champion(version, scorer.score(rows), threshold=scorer.threshold)
     except DataError as error:
         return Champion(version, None, f"champion {version} cannot be scored: {error}")
 

@@ -1,10 +1,12 @@
 """The sections of a problem file. A key that is not here is an error; `python -m ml problem describe` prints these."""
 
+import zoneinfo
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 IDENTIFIER = r"^[a-z][a-z0-9_]*$"
+Metric = Literal["auc", "average_precision", "log_loss", "brier"]
 FeatureType = Literal["category", "number", "text", "boolean", "datetime", "zip"]
 
 
@@ -37,6 +39,14 @@ class Source(Section):
     label_time: str = Field(pattern=IDENTIFIER, description="column with the moment the label became known")
     available_at: str | None = Field(None, pattern=IDENTIFIER, description="column with the moment the row became known")
     timezone: str = Field("UTC", description="IANA zone that days are cut in")
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone_exists(cls, value: str) -> str:
+        if value not in zoneinfo.available_timezones():
+            raise ValueError(f"source.timezone: {value!r} is no IANA time zone; write one such as America/New_York")
+        return value
+
     history_days: int = Field(31, ge=1, description="how far back the first night reads, days")
     lookback_days: int = Field(3, ge=0, description="days before the new ones read again for late rows and labels")
 
@@ -91,7 +101,7 @@ class Cost(Section):
 class Success(Section):
     """How a model is judged."""
 
-    metric: Literal["auc", "average_precision", "log_loss", "brier"] = Field("auc", description="what the gate compares")
+    metric: Metric = Field("auc", description="what the gate compares")
     baseline: Literal["prior", "logistic"] = Field(
         "logistic", description="the simple model to beat: the class rate or logistic regression"
     )
@@ -102,7 +112,7 @@ class Success(Section):
 class Gate(Section):
     """When a candidate may replace the champion. The defaults block unless the candidate is better for sure."""
 
-    floors: dict[str, float] = Field({}, description="worst value allowed per metric (for log_loss, brier: highest)")
+    floors: dict[Metric, float] = Field({}, description="worst value allowed per metric (for log_loss, brier: highest)")
     minimum_gain: float = Field(0.0, ge=0, description="gain over the champion that must be exceeded, in metric units")
     non_inferiority_margin: float | None = Field(
         None, gt=0, description="if set: a fresher model may pass when it is not worse than this, in metric units"
@@ -172,6 +182,13 @@ class Problem(Section):
         leaks = sorted(set(self.features) & (set(self.leakage) | {self.source.label, self.source.label_time}))
         if leaks:
             raise ValueError(f"features.{leaks[0]}: the column is the label or named under [leakage]; remove it from one side")
+        source = self.source
+        reserved = {"key", source.key, *filter(None, [source.available_at])}
+        bad = sorted(name for name in self.features if name in reserved or name.startswith("_"))
+        if bad:
+            raise ValueError(
+                f"features.{bad[0]}: this name is taken: key, [source] key and available_at, and names that begin with _"
+            )
         strange = sorted(set(self.success.slices) - set(self.features))
         if strange:
             raise ValueError(f"success.slices: {strange[0]!r} is not one of the features {sorted(self.features)}")

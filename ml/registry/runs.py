@@ -93,7 +93,7 @@ def log(client: "MlflowClient", problem: str, run: Run) -> str:
                 client.log_artifacts(run_id, str(path), path.name)
             else:
                 client.log_artifact(run_id, str(path))
-        _log_values(client, run_id, run, found.info.start_time)
+        _log_values(client, run_id, run, found)
         client.set_terminated(run_id, FINISHED, end_time=found.info.start_time + int(run.seconds * 1000))
     return run_id
 
@@ -102,16 +102,21 @@ def _tags(run: Run) -> dict[str, str]:
     return {name: str(value)[:LONGEST_VALUE] for name, value in {**run.tags, NOTE: run.card}.items()}
 
 
-def _log_values(client: "MlflowClient", run_id: str, run: Run, started_ms: int) -> None:
+def _log_values(client: "MlflowClient", run_id: str, run: Run, found: Any) -> None:
     """Params, metrics and tags in few requests.
+
+    MLflow never changes a param. Where a run is judged anew under another policy, the new value becomes a tag beside it.
 
     Epochs carry the start of the run as their time, so that a second writing is the same; final values carry the present,
     because MLflow shows the newest.
     """
     from mlflow.entities import Metric, Param, RunTag
 
-    params = [Param(_name(name), str(value)[:LONGEST_VALUE]) for name, value in run.params.items()]
+    started_ms, held = found.info.start_time, found.data.params
+    wanted = {_name(name): str(value)[:LONGEST_VALUE] for name, value in run.params.items()}
+    params = [Param(name, value) for name, value in wanted.items() if name not in held]
     tags = [RunTag(name, value) for name, value in _tags(run).items()]
+    tags += [RunTag(f"now.{name}", value) for name, value in wanted.items() if held.get(name, value) != value]
     metrics = [Metric(_name(name), float(value), int(run.at.timestamp() * 1000), 0) for name, value in run.metrics.items()]
     for name, values in run.history.items():
         metrics += [Metric(_name(name), float(value), started_ms, epoch) for epoch, value in enumerate(values, start=1)]

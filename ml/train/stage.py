@@ -13,7 +13,7 @@ from ml.errors import DataError
 from ml.features import encoder
 from ml.records import Prepared, Trained
 from ml.scoring import Scorer
-from ml.snapshot import BASELINE, HISTORY, MODEL, PROGRESS
+from ml.snapshot import BASELINE, ENCODING, HISTORY, MODEL, PROGRESS
 from ml.store import digest
 from ml.train import baseline, export, fit
 
@@ -29,11 +29,18 @@ def run(context: Context) -> Trained:
     """
     prepared = context.record(Prepared)
     about = context.problem
-    inputs = [prepared.rows_digest, about.training.model_dump(), about.success.model_dump(), about.problem.task]
+    inputs = [
+        prepared.rows_digest,
+        digest(context.file(ENCODING)),
+        about.training.model_dump(),
+        about.success.model_dump(),
+        about.problem.task,
+    ]
     return context.once(Trained, inputs, lambda: _train(context))
 
 
 def _train(context: Context) -> Trained:
+    snapshot.refuse_to_replace(context)
     started = time.monotonic()
     about, encoding = context.problem, snapshot.encoding_of(context)
     train, validation, test = (snapshot.arrays_of(context, part) for part in snapshot.PARTS)

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ml import marks
 from ml.context import Context
 from ml.errors import DataError
 from ml.records import Ingested, RuleResult, Validated
@@ -31,6 +32,8 @@ def run(context: Context) -> Validated:
             all rows are still in `raw`.
     """
     ingested = context.record(Ingested)
+    if ingested.num_rows == 0:
+        raise DataError(f"There is nothing to validate: {context.problem.source.table} had no rows in {ingested.window}.")
     path = suite_path(context)
     rules = suite.load(path)
     inputs = [ingested.model_dump(mode="json"), path.read_text(), context.problem.validation.model_dump()]
@@ -38,9 +41,9 @@ def run(context: Context) -> Validated:
 
 
 def suite_path(context: Context) -> Path:
-    """`<problem>.raw.json` in the folder of suites, or beside the problem files."""
+    """`<problem>.raw.json` beside the problem file, or else in the folder of suites."""
     name = f"{context.problem.name}.raw.json"
-    beside = context.settings.problems / name
+    beside = (context.folder_of_problem or context.settings.problems) / name
     return beside if beside.is_file() else context.settings.expectations / name
 
 
@@ -81,25 +84,27 @@ def _validate(context: Context, ingested: Ingested, rules: "gx.ExpectationSuite"
     outcomes = suite.judge(rows, rules)
     results = [outcome.result for outcome in outcomes]
     if not context.problem.validation.allow_empty_days:
-        results.append(every_day_has_rows(set(pc.unique(rows[DAY]).to_pylist()), ingested.window))
+        began = max(ingested.start, context.table("raw").days()[0])  # before its first day a source has no gaps
+        days = set(pc.unique(rows[DAY]).to_pylist())
+        results.append(every_day_has_rows(days, Window(began, ingested.end)))
     for result in (result for result in results if not result.holds):
         log.warning("validate: %s %s broke: %s", result.severity, result.rule, result.observed)
     valid, quarantined = separate(rows, outcomes, run_key=context.run_key)
     context.store.write_json(context.name("validation.json"), [result.model_dump(mode="json") for result in results])
     _refuse(results, num_rows=rows.num_rows, num_bad=quarantined.num_rows, limit=context.problem.validation.max_quarantined_share)
-    context.table("quarantine").replace(ingested.window, quarantined)
+    aside = context.table("quarantine").replace(ingested.window, quarantined)
     version = context.table("valid").replace(ingested.window, valid)
     record = Validated(
         start=ingested.start,
         end=ingested.end,
         version=version,
         num_ingested=ingested.num_rows,
-        num_valid=context.table("valid").read(ingested.window, columns=[DAY]).num_rows,
-        num_quarantined=context.table("quarantine").read(ingested.window, columns=[DAY]).num_rows,
+        num_valid=context.table("valid").read(ingested.window, columns=[DAY], version=version).num_rows,
+        num_quarantined=context.table("quarantine").read(ingested.window, columns=[DAY], version=aside).num_rows,
         rules=tuple(results),
     )
     _reconcile(record)
-    context.store.write_json("tables/validated.json", {"raw_version": ingested.version, "run_key": context.run_key})
+    marks.mark_validated(context, ingested.window)
     log.info("validate: %d valid + %d quarantined = %d ingested", record.num_valid, record.num_quarantined, record.num_ingested)
     return record
 

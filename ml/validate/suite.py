@@ -39,7 +39,7 @@ def load(path: Path) -> "gx.ExpectationSuite":
         for rule in content["expectations"]:
             _check(rule, path)
         suite = gx.ExpectationSuite(**content)
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"{path} is no expectation suite: {error!r}. Expected name and expectations, each with type, "
             "kwargs, severity and meta.why."
@@ -58,7 +58,7 @@ def _check(rule: dict[str, Any], path: Path) -> None:
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
     kind = rule["type"]
-    if not rule.get("meta", {}).get("why"):
+    if not (rule.get("meta") or {}).get("why"):
         raise ConfigError(f"{path}: {kind} {rule.get('kwargs')} has no meta.why. Say in a sentence why the rule holds.")
     if rule.get("severity") not in ("critical", "warning"):
         raise ConfigError(f"{path}: {kind} {rule.get('kwargs')} has severity {rule.get('severity')!r}. Use critical or warning.")
@@ -92,8 +92,8 @@ def judge(rows: pa.Table, suite: "gx.ExpectationSuite") -> list[Outcome]:
     asset = context.data_sources.add_pandas("batch").add_dataframe_asset("batch")
     batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
     verdicts = batch.validate(suite, result_format="BOOLEAN_ONLY").results
-    by_rule = {_name(verdict.expectation_config): verdict for verdict in verdicts}
-    return [_outcome(batch, rule, by_rule[_name(rule.configuration)]) for rule in suite.expectations]
+    by_rule = {_identity(verdict.expectation_config): verdict for verdict in verdicts}
+    return [_outcome(batch, rule, by_rule[_identity(rule.configuration)]) for rule in suite.expectations]
 
 
 def _outcome(batch: Any, rule: Any, verdict: Any) -> Outcome:
@@ -130,6 +130,12 @@ def _refuse_crash(detail: Any, config: Any) -> None:
                 f"{_name(config)} could not be computed: {entry.get('exception_message')}. "
                 "Look whether the column still has the type that the rule expects."
             )
+
+
+def _identity(config: Any) -> str:
+    """What tells a rule from every other of its suite."""
+    kwargs = {name: value for name, value in config.kwargs.items() if name != "batch_id"}
+    return json.dumps([config.type, str(config.severity), config.meta.get("why"), kwargs], sort_keys=True, default=str)
 
 
 def _name(config: Any) -> str:

@@ -1,4 +1,7 @@
-"""The fields of the trigger forms. A field that may stay empty needs the type null, or the form demands it."""
+"""The fields of the trigger forms.
+
+A field that may stay empty needs the type null, or the form demands it. No field has a section: those are closed at first.
+"""
 
 from typing import Any
 
@@ -17,17 +20,15 @@ def retrain() -> dict[str, Any]:
             title="Window",
             description_md=(
                 "Which days to read. **Empty**: the new days up to yesterday, and a few before them for late rows. "
-                "One day: `2013-01-31`. Several: `2013-01-01/2013-02-01`, where the last day is not part of it. "
+                "One day: **2013-01-31**. Several: **2013-01-01/2013-02-01**, where the last day is not part of it. "
                 "Days are cut in the problem's time zone. A backfill takes each run's own day; leave this empty there."
             ),
-            section="What to learn from",
         ),
         "dry_run": Param(
             False,
             type="boolean",
             title="Dry run",
             description="Train and judge, but make no version and ask for no promotion.",
-            section="What may come of it",
         ),
         "reason": Param(
             None,
@@ -35,7 +36,6 @@ def retrain() -> dict[str, Any]:
             maxLength=500,
             title="Reason",
             description="Why, in your words. Stays with the run and in its log.",
-            section="For the record",
         ),
     }
 
@@ -52,7 +52,6 @@ def promote() -> dict[str, Any]:
                 "Which version of the model in the registry becomes champion. **Empty**: the newest one whose "
                 "promotion is due. Only a version whose verdict says promote may become champion."
             ),
-            section="What to promote",
         ),
         "comment": Param(
             None,
@@ -60,6 +59,5 @@ def promote() -> dict[str, Any]:
             maxLength=500,
             title="Comment",
             description="Why, in your words. Stays in the ledger when a version is named above.",
-            section="For the record",
         ),
     }

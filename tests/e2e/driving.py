@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]
@@ -17,6 +18,7 @@ from ml.embedded.stack import AIRFLOW_USER, Stack
 TITLE = re.compile(r"airflow worker -- (?:LocalExecutor: )?([0-9a-f-]{36})")
 
 
+@cache
 def airflow(stack: Stack) -> Airflow:
     return Airflow(stack.airflow_url, AIRFLOW_USER, stack.secrets.airflow_password)
 

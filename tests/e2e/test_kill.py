@@ -20,17 +20,24 @@ WINDOW = Window.parse("2013-01-01/2013-02-01")
 RETRAIN = ("ingest", "validate", "prepare", "train", "evaluate", "gate", "register", "announce")
 
 
+def next_process(stack: Stack, dag_id: str, run_id: str, task_id: str):
+    """The task's process, looked for closely: a task may live for a fifth of a second, and asking Airflow takes long."""
+    one = driving.airflow(stack)
+    task = next((task for task in one.tasks(dag_id, run_id) if task["task_id"] == task_id), None)
+    if task is None or task["state"] in ("success", "skipped", "failed"):
+        return "over" if task else None
+    until = time.monotonic() + 1.0
+    while time.monotonic() < until:
+        if process := driving.task_process(stack, task["id"]):
+            return process
+        time.sleep(0.005)
+    return None
+
+
 def kill_once(stack: Stack, dag_id: str, run_id: str, task_id: str, *, after_s: float) -> bool:
     """Kill the task's process `after_s` into its life; False when the task was faster."""
     one = driving.airflow(stack)
-
-    def begun():
-        task = next((task for task in one.tasks(dag_id, run_id) if task["task_id"] == task_id), None)
-        if task and task["state"] in ("success", "skipped", "failed"):
-            return "over"
-        return task and task["state"] == "running" and driving.task_process(stack, task["id"])
-
-    process = driving.wait_for(begun, f"{task_id} of {dag_id} to run", 90)
+    process = driving.wait_for(lambda: next_process(stack, dag_id, run_id, task_id), f"{task_id} of {dag_id} to run", 90)
     if process == "over":
         return False
     time.sleep(after_s)
@@ -49,7 +56,7 @@ def kill_and_clear(stack: Stack, dag_id: str, run_id: str, task_id: str, longest
     """Kill a task at a random moment of its life and clear it in Airflow, trying earlier moments when it was too fast."""
     one, killed = driving.airflow(stack), False
     for attempt in range(6):
-        latest_s = 0.8 * longest_s if attempt == 0 else 0.15
+        latest_s = 0.8 * longest_s if attempt == 0 else 0.1
         killed = kill_once(stack, dag_id, run_id, task_id, after_s=random.uniform(0, latest_s))
         one.clear(dag_id, run_id, [task_id], downstream=True)
         if killed:

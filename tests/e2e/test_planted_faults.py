@@ -114,3 +114,14 @@ def test_a_mended_source_and_a_cleared_task_finish_the_night(stack, first, bad_b
     validated = run.record(Validated)
     assert validated.num_valid + validated.num_quarantined == validated.num_ingested
     assert str(run.table("valid").newest_day()) == "2013-02-02"
+
+
+def test_a_night_without_rows_is_skipped_in_seconds_and_says_why(stack, first):
+    first.trigger("retrain_planted", "nothing", conf={"window": "2012-01-01/2012-01-03"})
+    states = driving.finished(first, "retrain_planted", "nothing")
+    assert states.pop("") == "success"
+    assert set(states.values()) == {"skipped"}
+    tasks = first.tasks("retrain_planted", "nothing")
+    assert sum(task["duration"] or 0 for task in tasks) < 10
+    said = first.error("retrain_planted", "nothing", next(task for task in tasks if task["task_id"] == "ingest"))
+    assert "no rows in flights between 2012-01-01 and 2012-01-03" in said

@@ -8,10 +8,11 @@ import psycopg2
 import pytest
 
 from ml import database as databases
-from ml import evaluate, gate, ingest, prepare, samples, train, validate
+from ml import evaluate, gate, ingest, marks, prepare, samples, train, validate
 from ml.context import open_run
-from ml.errors import DataError
-from ml.records import Ingested, Prepared, Trained, Validated
+from ml.errors import ConfigError, DataError
+from ml.ledger import Champion, Ledger
+from ml.records import Evaluated, Ingested, Prepared, Trained, Validated
 from ml.settings import PROJECT
 from ml.window import Window
 
@@ -80,8 +81,9 @@ def test_a_night_from_rows_to_verdict_and_again(home, production):
     assert other.record(Prepared).rows_digest == context.record(Prepared).rows_digest
     assert other.record(Trained).validation_loss == context.record(Trained).validation_loss  # to the last bit
 
+    marks.mark_learned(context, ingested.version)  # as register does at the end of a real night
     same_night = night("scheduled-again", reason="schedule")
-    assert "exactly those of the last night" in (ingest.nothing_new(ingest.run(same_night), same_night) or "")
+    assert "exactly those that the last verdict was about" in (ingest.nothing_new(ingest.run(same_night), same_night) or "")
     by_hand = night("by-hand", reason="manual")
     assert ingest.nothing_new(ingest.run(by_hand), by_hand) is None
 
@@ -158,7 +160,60 @@ def test_a_new_feature_is_read_for_all_of_history(home, production, monkeypatch)
     monkeypatch.setenv("EVERGREEN_PROBLEMS", str(home))
     context = night("wider", reason="schedule")
     ingested = ingest.run(context)
-    assert ingested.window == Window(date(2013, 1, 1), date(2013, 2, 1))
+    assert ingested.window == Window(date(2012, 12, 3), date(2013, 2, 1))  # the whole memory, [split] train_days
     validate.run(context)
     dew_points = context.table("valid").read(ingested.window)["dewp"]
     assert dew_points.null_count < len(dew_points) / 100
+
+
+def test_a_window_read_by_hand_leaves_no_gap_behind(home, production):
+    """The first run ever is by hand, for one day: the first night still reads all of history."""
+    for stage in (ingest, validate):
+        stage.run(night("one-day", window="2013-01-30"))
+    assert ingest.run(night("first-night", reason="schedule")).window == Window(date(2013, 1, 1), date(2013, 2, 1))
+
+
+def test_a_dry_run_does_not_make_the_night_skip(home, production):
+    for stage in STAGES[:2]:
+        stage.run(night("dry", dry_run=True))
+    context = night("night", reason="schedule")
+    assert ingest.nothing_new(ingest.run(context), context) is None
+
+
+def test_a_run_is_about_one_window(home, production):
+    ingest.run(night("mine", window="2013-01-30"))
+    with pytest.raises(ConfigError, match="Start another run"):
+        ingest.run(night("mine", window="2013-01-29"))
+
+
+def test_a_column_that_the_champion_needs_is_read_on(home, production, monkeypatch):
+    """The problem file drops a feature: champion and candidate are still compared on the same rows."""
+    context = night()
+    for stage in STAGES:
+        stage.run(context)
+    digest_ = context.record(Trained).model_digest
+    ledger = Ledger(context.settings.database_url)
+    ledger.move("flights", to=Champion(1, "night", digest_), expected=None, kind="promote", key="night", actor="test")
+    text = (PROJECT / "ml" / "problems" / "flights.toml").read_text()
+    (home / "flights.toml").write_text(text.replace('wind_gust = { type = "number" }', ""))
+    monkeypatch.setenv("EVERGREEN_PROBLEMS", str(home))
+    leaner = night("leaner")
+    for stage in STAGES:
+        stage.run(leaner)
+    evaluated = leaner.record(Evaluated)
+    assert (evaluated.champion_version, evaluated.champion_problem) == (1, "")
+    assert evaluated.gain_over_champion is not None
+
+    with pytest.raises(DataError, match="made version 1, which was promoted"):
+        prepare.run(night())  # cleared with another problem file: the champion's files stay
+
+
+def test_an_event_that_was_moved_counts_once(home, production):
+    for stage in (ingest, validate):
+        stage.run(night())
+    moved = "sched_dep = '2013-01-31 20:00 America/New_York', outcome_at = '2013-02-01 02:00 America/New_York'"
+    assert execute(production, f"UPDATE flights SET {moved} WHERE flight_id = (SELECT min(flight_id) FROM flights)") == 1
+    later = night("later")
+    for stage in (ingest, validate, prepare):
+        stage.run(later)
+    assert later.record(Prepared).num_superseded == 1

@@ -51,7 +51,7 @@ def test_counts_suit_the_volume(confusion, num_rows, told):
 def test_shows_rules_models_slices_data_and_the_way_back():
     text = render()
     for part in (
-        "# Will it be late?", "**Verdict: promote.**", "| against the baseline | 0.01 | 0 | yes |", "champion 2",
+        "# Will it be late?", "**Verdict: promote.**", "| against the baseline | auc gain is too small | yes |", "champion 2",
         "baseline (logistic)", "0.7400 (0.7300 to 0.7500)", "| carrier=AA | 3,000 |", "version 4, snapshot `abababababab`",
         "python -m ml rollback --problem late", "`arr_delay`", "7 rows had no label yet",
     ):  # fmt: skip
@@ -59,7 +59,7 @@ def test_shows_rules_models_slices_data_and_the_way_back():
 
 
 def test_a_broken_rule_is_marked():
-    assert "| 0 | **no** |" in render(verdict=make_verdict("reject"))
+    assert "| auc gain is too small | **no** |" in render(verdict=make_verdict("reject"))
     assert "may not replace the champion" in render(verdict=make_verdict("reject"))
 
 
@@ -84,4 +84,26 @@ def test_stays_under_five_thousand_characters_and_shows_the_worst_slices_first()
     assert "## Known limits" in text
     assert "## How to roll back" in text
     assert text.index("Airport number 299 |") < text.index("Airport number 298 |")
-    assert "and 296 more" in text
+    assert "and 300 more for slices, which hold" in text
+
+
+def test_rules_that_matter_most_are_told_though_many_are_there():
+    rule = make_verdict().rules[0]
+    slices = [rule.model_copy(update={"rule": f"slice origin={name}"}) for name in range(40)]
+    slices[7] = slices[7].model_copy(update={"holds": False})
+    champion = rule.model_copy(update={"rule": "against the champion"})
+    text = render(verdict=make_verdict("reject").model_copy(update={"rules": (*slices, champion)}))
+    assert "| slice origin=7 | auc gain is too small | **no** |" in text
+    assert "| against the champion |" in text
+    assert "and 39 more for slices, which hold" in text
+
+
+def test_without_a_champion_the_weakest_slices_come_first():
+    evaluated = make_evaluated(None)
+    scores = evaluated.candidate.model_copy(
+        update={"slices": {name: Interval(value=value, low=0.5, high=0.9) for name, value in {"a": 0.8, "b": 0.6}.items()}}
+    )
+    text = render(make_evaluated(None, candidate=scores, slice_gains={}), make_verdict(champion=None))
+    assert text.index("| b |") < text.index("| a |")
+    assert "gain over champion" not in text
+    assert "It may become the first champion." in text

@@ -38,6 +38,10 @@ def test_at_least_the_default_and_the_reference_are_shipped():
         ('key = "flight_id"', "key = 5", "source.key = 5"),
         ("[leakage]", '[leakage]\ncarrier = "knows it"', "features.carrier: the column is the label or named under"),
         ('slices = ["origin"', 'slices = ["orgin"', "'orgin' is not one of the features"),
+        ("[features]", '[features]\nkey = { type = "number" }', "features.key: this name is taken"),
+        ("[features]", '[features]\n_day = { type = "number" }', "features._day: this name is taken"),
+        ("floors = { auc", "floors = { acu", "gate.floors.acu"),
+        ('timezone = "America/New_York"', 'timezone = "America/Nowhere"', "'America/Nowhere' is no IANA time zone"),
         ("[problem]", "[problem", "not valid TOML"),
     ],
 )

@@ -61,6 +61,16 @@ def test_duplicate_keys_do_not_confuse_rows(tmp_path):
     assert quarantined.num_rows == 2
 
 
+def test_rules_that_differ_late_in_a_long_list_are_two_rules(tmp_path):
+    values = [f"a rather long colour name number {number}" for number in range(5)]
+    both = [
+        {"type": "expect_column_values_to_be_in_set", "kwargs": {"column": "colour", "value_set": [*values, last]}}
+        for last in ("red", "blue")
+    ]
+    outcomes = suite.judge(batch(colour=["red"] * 4), suite.load(write(tmp_path, both)))
+    assert [one.result.num_broken for one in outcomes] == [0, 4]
+
+
 def test_more_bad_rows_than_great_expectations_lists_are_all_caught(tmp_path):
     generator = np.random.default_rng(0)
     sizes = np.where(generator.random(5000) < 0.3, -1.0, 1.0)

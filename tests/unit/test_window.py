@@ -37,6 +37,16 @@ def test_what_a_person_asks_for_wins():
     assert window("2013-01-05", newest=date(2013, 1, 31)) == Window(date(2013, 1, 5), date(2013, 1, 6))
 
 
+@pytest.mark.parametrize("asked", ["2013-02-01", "2013-01-01/2013-02-02", "2014-01-01"])
+def test_a_day_that_is_not_over_is_refused(asked):
+    with pytest.raises(ConfigError, match="only whole days are read"):
+        window(asked)
+
+
+def test_without_a_look_back_the_same_night_reads_yesterday_again():
+    assert window(newest=date(2013, 1, 31), lookback_days=0) == Window(date(2013, 1, 31), date(2013, 2, 1))
+
+
 def test_today_is_cut_in_the_zone_of_the_problem():
     late_evening = datetime(2013, 2, 1, 3, tzinfo=UTC)  # still January in New York
     assert window(now=late_evening).end == date(2013, 1, 31)
@@ -48,7 +58,10 @@ def test_days_have_the_hours_they_have(day, hours):
     assert (end.astimezone(UTC) - start.astimezone(UTC)).total_seconds() == hours * 3600
 
 
-@pytest.mark.parametrize("text", ["yesterday", "2013-02-30", "2013-01-02/2013-01-02", "2013-01-02/2013-01-01", "2013-01-01/x"])
+@pytest.mark.parametrize(
+    "text",
+    ["yesterday", "2013-02-30", "2013-01-02/2013-01-02", "2013-01-02/2013-01-01", "2013-01-01/x", "2013-01-01/", "9999-12-31"],
+)
 def test_nonsense_is_refused(text):
     with pytest.raises(ConfigError, match=r"2013|window"):
         Window.parse(text)

@@ -1,0 +1,245 @@
+"""What a person sees: the pages of a real Airflow, MLflow and service in a real browser, clicked through.
+
+Every test leaves a picture, in the folder that EVERGREEN_SCREENSHOTS names or among the test's temporary files.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+
+from ml import card, samples
+from ml.embedded import demo
+from ml.embedded.stack import AIRFLOW_USER
+from ml.ledger import Ledger
+from ml.records import Evaluated, Registered, Verdict
+from ml.registry import Registry
+from tests.e2e import driving
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync")  # fmt: skip
+TASKS = ("ingest", "validate", "prepare", "train", "evaluate", "gate", "register", "announce")
+WAIT_MS = 30_000  # a page's first load compiles and asks for much; on a busy machine that takes seconds
+LARGEST = 300_000  # bytes of a picture that a README may show
+
+Picture = Callable[[Page, str], None]
+
+
+@pytest.fixture(scope="module")
+def night(stack, progress) -> date:
+    """The first night of flights; it is played unless a champion is there already."""
+    if Ledger(stack.settings.database_url).champion("flights") is None:
+        assert demo.play(stack, "flights", nights=1, data=None, progress=progress).complaints == []
+    return samples.first_night("flights")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium with a profile of its own."""
+    if CHROMIUM is None:
+        pytest.skip("neither chromium nor google-chrome is installed; on Debian: apt install chromium")
+    expect.set_options(timeout=WAIT_MS)
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def signed_in(browser, stack) -> Iterator[BrowserContext]:
+    """A person who has logged in to Airflow with the user and the password that the demo prints."""
+    context = browser.new_context(viewport={"width": 1200, "height": 800}, timezone_id="UTC")
+    context.set_default_timeout(WAIT_MS)
+    page = context.new_page()
+    page.goto(stack.airflow_url)
+    page.get_by_label("Username").fill(AIRFLOW_USER)
+    page.get_by_label("Password").fill(stack.secrets.airflow_password)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(lambda url: "/login" not in url)
+    expect(page.get_by_role("link", name="Dags", exact=True)).to_be_visible()
+    page.close()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(signed_in) -> Iterator[Page]:
+    """A new tab of the person who is logged in."""
+    tab = signed_in.new_page()
+    yield tab
+    tab.close()
+
+
+@pytest.fixture
+def visitor(browser) -> Iterator[Page]:
+    """A person who is here for the first time."""
+    context = browser.new_context(viewport={"width": 1200, "height": 1560}, timezone_id="UTC")
+    context.set_default_timeout(WAIT_MS)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def picture(tmp_path) -> Picture:
+    """Call it with a page and a name to save what is to be seen."""
+    folder = Path(os.environ.get("EVERGREEN_SCREENSHOTS") or tmp_path)
+
+    def save(page: Page, name: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        page.wait_for_timeout(700)  # menus that fade and charts that grow have come to rest
+        page.screenshot(path=folder / f"{name}.png")
+        assert (folder / f"{name}.png").stat().st_size < LARGEST
+
+    return save
+
+
+def open_version(page: Page, stack: Any, version: int = 1) -> None:
+    """The version's page, without the panel of MLflow's assistant, which opens by itself at the first visit."""
+    page.goto(Registry(stack.mlflow_url).version_url("flights", version))
+    expect(page.get_by_role("heading", name=f"Version {version}")).to_be_visible()
+    panel = page.get_by_text("Ask questions about your experiments")
+    expect(panel).to_be_visible()
+    page.get_by_role("button", name="Close").first.click()
+    expect(panel).to_be_hidden()
+
+
+def table(page: Page, column: str) -> Locator:
+    """The card's table that has this column."""
+    return page.locator("table").filter(has=page.get_by_role("columnheader", name=column))
+
+
+def test_a_wrong_password_is_refused(stack, visitor, picture):
+    visitor.goto(stack.airflow_url)
+    visitor.get_by_label("Username").fill(AIRFLOW_USER)
+    visitor.get_by_label("Password").fill("not-the-password")
+    visitor.get_by_role("button", name="Sign in").click()
+    expect(visitor.get_by_text("Invalid credentials")).to_be_visible()
+    assert "/login" in visitor.url
+    picture(visitor, "airflow-refused")
+
+
+def test_the_list_of_dags_shows_the_four_of_the_problem(night, stack, page, picture):
+    page.goto(stack.airflow_url)
+    page.get_by_role("link", name="Dags", exact=True).click()
+    page.get_by_role("link", name="flights", exact=True).first.click()  # the tag
+    expect(page.get_by_role("heading", name="4 Dags")).to_be_visible()
+    for kind in ("retrain", "promote", "deploy", "monitor"):
+        expect(page.get_by_role("link", name=f"{kind}_flights", exact=True).first).to_be_visible()
+    picture(page, "airflow-dags")
+
+
+def test_the_graph_of_the_night_shows_every_task_as_done(night, stack, page, picture):
+    page.goto(f"{stack.airflow_url}/dags/retrain_flights/runs/night-{night}")
+    page.get_by_role("button", name="Show Graph").click()
+    page.get_by_role("button", name="Options").click()
+    page.get_by_role("combobox").filter(has_text="Left to Right").click()
+    page.get_by_role("option", name="Top to Bottom").click()
+    page.keyboard.press("Escape")
+    nodes = page.locator(".react-flow__node")
+    expect(nodes).to_have_count(len(TASKS))
+    for task in TASKS:
+        expect(nodes.filter(has_text=task)).to_contain_text("success")
+    page.get_by_role("button", name="Fit View").click()
+    picture(page, "airflow-graph")
+
+
+def test_the_form_explains_its_fields_and_starts_a_dry_run(night, stack, page, picture):
+    run_id = "a-second-look"
+    page.set_viewport_size({"width": 1200, "height": 1100})
+    page.goto(f"{stack.airflow_url}/dags/retrain_flights")
+    page.get_by_role("button", name="Trigger Dag").click()
+    form = page.get_by_role("dialog")
+    for title, told in (
+        ("Window", "where the last day is not part of it"),
+        ("Dry run", "Train and judge, but make no version and ask for no promotion."),
+        ("Reason", "Why, in your words. Stays with the run and in its log."),
+    ):
+        expect(form.get_by_text(title).first).to_be_visible()
+        expect(form.get_by_text(told)).to_be_visible()
+    form.locator("[name=element_window]").fill("2013-01-01/2013-01-31")
+    form.locator("[name=element_reason]").fill("a second look at January")
+    form.get_by_role("checkbox", name="Dry run").locator("xpath=..").click()  # the switch that covers the input
+    expect(form.get_by_role("checkbox", name="Dry run")).to_be_checked()
+    picture(page, "airflow-form")
+    form.get_by_role("button", name="Advanced Options").click()
+    form.locator("[name=dagRunId]").fill(run_id)
+    form.get_by_role("button", name="Trigger").click()
+    expect(form).to_be_hidden()
+    states = driving.finished(driving.airflow(stack), "retrain_flights", run_id)
+    assert (states[""], states["register"], states["announce"]) == ("success", "success", "skipped")
+    assert driving.context(stack, "flights", run_id).record(Registered).version is None
+
+
+def test_the_button_of_register_leads_to_the_version_among_the_models(night, stack, page, picture):
+    page.goto(f"{stack.airflow_url}/dags/retrain_flights/runs/night-{night}/tasks/register/details")
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="MLflow", exact=True).click()
+    tab = opened.value
+    expect(tab.get_by_role("heading", name="Version 1")).to_be_visible()
+    expect(tab.get_by_text("Model registry", exact=True)).to_be_visible()
+    picture(tab, "mlflow-from-airflow")
+    tab.close()
+
+
+def test_the_version_shows_its_card_alias_and_tags(night, stack, visitor, picture):
+    champion = Ledger(stack.settings.database_url).champion("flights")
+    assert champion is not None
+    context = driving.context(stack, "flights", champion.run_key)
+    open_version(visitor, stack, champion.version)
+    headings = visitor.get_by_role("heading").all_inner_texts()
+    for heading in ("Late arrivals", "Rules", "Data", "How to roll back", "Known limits"):
+        assert heading in headings
+    for rule in [rule for rule in context.record(Verdict).rules if not rule.rule.startswith("slice ")]:
+        row = table(visitor, "found and asked").get_by_role("row").filter(has_text=rule.sentence)
+        expect(row).to_contain_text("yes")
+    expect(visitor.get_by_text(card.in_words(context.problem, context.record(Evaluated)))).to_be_visible()
+    expect(visitor.get_by_text("@ champion")).to_be_visible()
+    expect(visitor.get_by_text("verdict_reason", exact=True)).to_be_attached()
+    body = visitor.locator("body").inner_text()
+    assert not [mark for mark in ("**", "## ", "| ", ":--") if mark in body]
+    picture(visitor, "mlflow-version")
+
+
+def test_a_plot_of_the_run_is_shown(night, stack, visitor, picture):
+    open_version(visitor, stack)
+    visitor.get_by_role("link", name=f"night-{night}").click()
+    visitor.get_by_role("tab", name="Artifacts").click()
+    visitor.get_by_text("plots", exact=True).click()
+    visitor.get_by_text("roc.png", exact=True).click()
+    plot = visitor.get_by_alt_text("plots/roc.png")
+    expect(plot).to_be_visible()
+    assert plot.evaluate("image => image.naturalWidth") > 300
+    picture(visitor, "mlflow-plot")
+
+
+def test_the_service_describes_its_interface(stack, visitor, picture):
+    """The page /docs takes its script from the internet; the description that it shows comes from the service itself."""
+    answer = visitor.goto(f"{stack.serving_url}/openapi.json")
+    assert answer is not None
+    described = json.loads(answer.text())
+    assert described["openapi"].startswith("3.")
+    assert "post" in described["paths"]["/problems/{problem}/predict"]
+    for reference in references(described):
+        found = described
+        for name in reference.removeprefix("#/").split("/"):
+            found = found[name]
+    visitor.set_viewport_size({"width": 800, "height": 400})
+    picture(visitor, "service-interface")
+
+
+def references(content: Any) -> list[str]:
+    """Every $ref in a JSON document."""
+    if isinstance(content, list):
+        return [found for value in content for found in references(value)]
+    if not isinstance(content, dict):
+        return []
+    own = [content["$ref"]] if isinstance(content.get("$ref"), str) else []
+    return own + [found for value in content.values() for found in references(value)]

@@ -6,13 +6,18 @@ from typing import Any
 import httpx
 
 from ml import database
+from ml import problem as problems
+from ml.context import Context
 from ml.embedded.stack import Stack
 from ml.ledger import Ledger
+from ml.tables import DAY
+from ml.window import Window
 
 
 def complaints(stack: Stack, problem: str, nights: list[dict[str, Any]]) -> list[str]:
     """What is not as it should be, a sentence each; empty when all is well."""
     found = [sentence for night in nights for sentence in rows(night) + _traffic(night)]
+    found += _tables(stack, problem, nights[-1]) if nights else []
     return found + _runs(stack, problem, nights) + _champions(stack, problem, nights)
 
 
@@ -22,6 +27,15 @@ def rows(night: dict[str, Any]) -> list[str]:
     if told["ingested"] > 0 and told["ingested"] == told["valid"] + told["quarantined"]:
         return []
     return [f"{night['run_key']}: rows do not reconcile: {told}; valid and quarantined must add up to ingested, more than 0."]
+
+
+def _tables(stack: Stack, problem: str, night: dict[str, Any]) -> list[str]:
+    """What the last night told of its rows must be what lies in the tables."""
+    context = Context(problems.load(problem, stack.problems), stack.settings, night["run_key"])
+    window, told = Window.parse("/".join(night["window"])), night["rows"]
+    tables = {"ingested": context.table("raw"), "valid": context.table("valid"), "quarantined": context.table("quarantine")}
+    counted = {name: table.read(window, columns=[DAY]).num_rows for name, table in tables.items()}
+    return [f"{night['run_key']}: told {told}, but the tables hold {counted}."] if counted != told else []
 
 
 def _traffic(night: dict[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from ml import problem as problems
-from ml import samples
+from ml import requests, samples
 from ml.context import Context
 from ml.deploy.service import PredictionService
 from ml.embedded import notes
@@ -115,7 +115,10 @@ class Night:
             self.moment(time_of_day(), days=1),
             columns=list(self.problem.features),
         )
-        self.traffic = send(self.stack.serving_url, self.problem.name, key, rows, self.progress)
+        noon = self.moment(NOON)
+        answered = requests.read(self.settings.database_url, self.problem.name, noon, noon + timedelta(seconds=1))
+        logged = set(answered["key"].to_pylist())
+        self.traffic = send(self.stack.serving_url, self.problem.name, key, rows, self.progress, logged)
 
     def _dag_id(self, kind: str) -> str:
         return f"{kind}_{self.problem.name}"

@@ -1,6 +1,7 @@
 """A day's events sent to the prediction service, as its clients would."""
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,14 +22,18 @@ class Traffic:
     example: dict[str, Any] | None
 
 
-def send(url: str, problem: str, key: str, rows: list[dict[str, Any]], progress: Progress) -> Traffic:
+def send(
+    url: str, problem: str, key: str, rows: list[dict[str, Any]], progress: Progress, logged: Collection[str] = ()
+) -> Traffic:
     """Send rows in requests of 100; a refused request is counted, not fatal.
 
     Args:
         key: the column whose value names a row.
+        logged: keys that were answered before, when a day that was cut short goes on.
     """
-    requests = [{"key": str(row[key])} | {name: value for name, value in row.items() if name != key} for row in rows]
-    example = requests[0] if requests else None
+    asked = [{"key": str(row[key])} | {name: value for name, value in row.items() if name != key} for row in rows]
+    example = asked[0] if asked else None
+    requests = [request for request in asked if request["key"] not in logged]
     began, num_failed, complaint = time.monotonic(), 0, ""
     with httpx.Client(timeout=60, trust_env=False) as client:
         if client.get(f"{url}/problems/{problem}").json().get("version") is None:
@@ -40,7 +45,7 @@ def send(url: str, problem: str, key: str, rows: list[dict[str, Any]], progress:
             if not response.is_success:
                 num_failed += len(batch)
                 complaint = complaint or f"{response.status_code}: {response.text[:300]}"
-            progress.show("traffic", "running", time.monotonic() - began, f"{start + len(batch):,} of {len(rows):,} rows")
-    note = f"{len(rows):,} rows asked" + (f", {num_failed:,} refused ({complaint})" if num_failed else "")
+            progress.show("traffic", "running", time.monotonic() - began, f"{start + len(batch):,} of {len(requests):,} rows")
+    note = f"{len(requests):,} rows asked" + (f", {num_failed:,} refused ({complaint})" if num_failed else "")
     progress.show("traffic", "failed" if num_failed else "done", time.monotonic() - began, note)
-    return Traffic(len(rows), num_failed, complaint, example)
+    return Traffic(len(requests), num_failed, complaint, example)

@@ -18,9 +18,17 @@ Triage:
 
 from typing import Any
 
-from airflow.sdk import dag, task
+from airflow.sdk import chain, dag, task
 from retraining import assets, defaults, edge, forms, links, problems, schedules
 from retraining.problems import ProblemFile
+
+STAGES = {
+    "validate": "Check the rows against the expectation suite; bad rows go to `quarantine`, each with its rule.",
+    "prepare": "Freeze the snapshot: which labelled rows teach, stop the training, and judge.",
+    "train": "Fit the network and export it so that it takes raw rows.",
+    "evaluate": "Score candidate, champion and baseline on the same rows.",
+    "gate": "Decide: promote, reject or not assessable, rule by rule.",
+}
 
 
 def build(problem: ProblemFile) -> None:
@@ -39,46 +47,9 @@ def build(problem: ProblemFile) -> None:
             return edge.done(record)
 
         @task
-        def validate() -> dict[str, Any]:
-            """Check the rows against the expectation suite; bad rows go to `quarantine`, each with its rule."""
-            from ml import validate as stage
-
-            return edge.done(stage.run(edge.open_run(problem)))
-
-        @task
-        def prepare() -> dict[str, Any]:
-            """Freeze the snapshot: which labelled rows teach, stop the training, and judge."""
-            from ml import prepare as stage
-
-            return edge.done(stage.run(edge.open_run(problem)))
-
-        @task
-        def train() -> dict[str, Any]:
-            """Fit the network and export it so that it takes raw rows."""
-            from ml import train as stage
-
-            return edge.done(stage.run(edge.open_run(problem)))
-
-        @task
-        def evaluate() -> dict[str, Any]:
-            """Score candidate, champion and baseline on the same rows."""
-            from ml import evaluate as stage
-
-            return edge.done(stage.run(edge.open_run(problem)))
-
-        @task
-        def gate() -> dict[str, Any]:
-            """Decide: promote, reject or not assessable, rule by rule."""
-            from ml import gate as stage
-
-            return edge.done(stage.run(edge.open_run(problem)))
-
-        @task
         def register() -> dict[str, Any]:
             """Log the run in MLflow, and make a version there when the verdict says promote."""
-            from ml import register as stage
-
-            return edge.done(stage.run(edge.open_run(problem)))
+            return edge.run_stage("register", problem)
 
         @task(outlets=[assets.candidate(problem.name)])
         def announce() -> dict[str, Any]:
@@ -87,8 +58,14 @@ def build(problem: ProblemFile) -> None:
             edge.answer_drift(context)
             return edge.announce(context, "promote")
 
-        judged = ingest() >> validate() >> prepare() >> train() >> evaluate() >> gate()
-        judged >> links.to_mlflow(register()) >> announce()
+        def stage(name: str) -> Any:
+            @task(task_id=name, doc_md=STAGES[name])
+            def run() -> dict[str, Any]:
+                return edge.run_stage(name, problem)
+
+            return run()
+
+        chain(ingest(), *map(stage, STAGES), links.to_mlflow(register()), announce())
 
     retrain()
 

@@ -16,16 +16,9 @@ import pyarrow as pa
 from ml import features
 from ml.errors import DataError
 from ml.problem import Feature
+from ml.tables import ARROW_TYPES
 
 CHUNK = 16_384
-ARROW = {
-    "number": pa.float64(),
-    "boolean": pa.bool_(),
-    "datetime": pa.timestamp("us", "UTC"),
-    "category": pa.string(),
-    "text": pa.string(),
-    "zip": pa.string(),
-}
 WANTED = {
     "number": "a number",
     "boolean": "true or false",
@@ -84,7 +77,7 @@ class Scorer:
                 raise DataError(f"Row {number} has {what}. Expected the columns {', '.join(self.columns)}; null says missing.")
         values = {
             name: pa.array(
-                [_value(row[name], name, feature.type, number) for number, row in enumerate(rows)], ARROW[feature.type]
+                [_value(row[name], name, feature.type, number) for number, row in enumerate(rows)], ARROW_TYPES[feature.type]
             )
             for name, feature in self.columns.items()
         }

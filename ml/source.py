@@ -13,22 +13,14 @@ import pyarrow.csv
 from ml import database
 from ml.errors import DataError
 from ml.problem import Problem
-from ml.tables import DAY
+from ml.tables import ARROW_TYPES, DAY
 from ml.window import Window
 
 if TYPE_CHECKING:
     from psycopg2 import extensions
     from psycopg2.sql import Composable
 
-ARROW = {
-    "number": pa.float64(),
-    "boolean": pa.bool_(),
-    "datetime": pa.timestamp("us", "UTC"),
-    "category": pa.string(),
-    "text": pa.string(),
-    "zip": pa.string(),
-    "key": pa.string(),
-}
+ARROW = ARROW_TYPES | {"key": pa.string()}
 NUMBERS = {"smallint", "integer", "bigint", "real", "double precision", "numeric"}
 TEXTS = {"text", "character varying", "character"}
 MOMENTS = {"timestamp with time zone", "timestamp without time zone", "date"}

@@ -15,6 +15,14 @@ from ml.store import writing
 from ml.window import Window
 
 DAY = "_day"
+ARROW_TYPES = {  # of the feature types of a problem file
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+    "datetime": pa.timestamp("us", "UTC"),
+    "category": pa.string(),
+    "text": pa.string(),
+    "zip": pa.string(),
+}
 
 
 @dataclass(frozen=True)

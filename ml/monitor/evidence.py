@@ -19,7 +19,7 @@ from ml.errors import DataError
 from ml.ledger import Champion
 from ml.problem import Feature
 from ml.records import Evaluated, Interval
-from ml.scoring import ARROW
+from ml.tables import ARROW_TYPES
 from ml.window import Window
 
 Floats = npt.NDArray[np.float64]
@@ -118,7 +118,7 @@ def typed_rows(
             absent[name] = f"only {len(held)} of {len(rows)} requests hold it"
             continue
         try:
-            columns[name] = pa.chunked_array([pa.array(_values(held, feature.type), ARROW[feature.type])])
+            columns[name] = pa.chunked_array([pa.array(_values(held, feature.type), ARROW_TYPES[feature.type])])
         except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError, TypeError) as error:
             absent[name] = f"requests hold values that are no {feature.type} ({error})"
     return columns, absent
@@ -175,7 +175,7 @@ def _learned(path: Path, features: Mapping[str, Feature]) -> dict[str, pa.Chunke
         schema = pa.schema([file.schema_arrow.field(name) for name in ("_part", *names)])
     rows = pa.Table.from_batches([batch.select(schema.names) for batch in batches])
     try:
-        return {name: rows[name].cast(ARROW[features[name].type]) for name in names}
+        return {name: rows[name].cast(ARROW_TYPES[features[name].type]) for name in names}
     except pa.ArrowInvalid as error:
         raise DataError(f"{path} does not fit the types in the problem file ({error}). Retrain under the new types.") from error
 

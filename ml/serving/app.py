@@ -115,6 +115,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     _handle_errors(app)
     _routes(app, service)
+    _moves(app, service)
     return app
 
 
@@ -153,6 +154,11 @@ def _routes(app: FastAPI, service: Service) -> None:
         return Response(
             await loop().run_in_executor(service.scoring, service.predict, problem, body, log), media_type="application/json"
         )
+
+
+def _moves(app: FastAPI, service: Service) -> None:
+    """What changes the live version; both ask for the token."""
+    loop = asyncio.get_running_loop
 
     @app.put(
         "/problems/{problem}/version",

@@ -4,6 +4,7 @@ Everything here runs in a task. `ml` is imported inside the functions, because D
 """
 
 import hashlib
+import importlib
 import json
 import logging
 import math
@@ -44,6 +45,11 @@ def open_run(problem: ProblemFile) -> "Context":
         window=window_of(run, params, problem),
         dry_run=bool(params.get("dry_run", False)),
     )
+
+
+def run_stage(name: str, problem: ProblemFile) -> dict[str, Any]:
+    """Run the stage `ml.<name>` for this DAG run."""
+    return done(importlib.import_module(f"ml.{name}").run(open_run(problem)))
 
 
 def begin_retrain(problem: ProblemFile) -> "Context":

@@ -22,8 +22,8 @@ from ml.ledger import Champion, Ledger
 from ml.monitor import evidence
 from ml.problem import Problem
 from ml.records import DriftFinding, Evaluated, Interval, Monitored, Scores
-from ml.scoring import ARROW
 from ml.settings import DEFAULTS, Settings
+from ml.tables import ARROW_TYPES
 from ml.window import Window
 
 Floats = npt.NDArray[np.float64]
@@ -393,7 +393,7 @@ def test_values_that_do_not_fit_their_type_make_a_column_incomparable():
 def test_json_numbers_that_are_none_are_read():
     feature = Problem.model_validate(tomllib.loads(PROBLEM)).features
     columns, _ = evidence.typed_rows(['{"distance": NaN}', '{"distance": Infinity}', '{"distance": 3}'], feature)
-    assert columns["distance"].type == ARROW["number"] and columns["distance"][2].as_py() == 3.0
+    assert columns["distance"].type == ARROW_TYPES["number"] and columns["distance"][2].as_py() == 3.0
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ Triage:
 - **`deploy` skipped**: there is no champion yet; promote a version first. Not a fault.
 - **`deploy` is up for retry**: the service is away. It loads the champion by itself when it starts.
 - **`deploy` failed at try 1**: the new version answered wrongly or its files changed since they were judged. The log shows
-  the difference; the service goes on with the version it had.
+  the difference and what serves now: the version before it, put back in the service, the ledger and MLflow.
 """
 
 from typing import Any
@@ -24,7 +24,7 @@ def build(problem: ProblemFile) -> None:
     def deploy() -> None:
         @task
         def deploy() -> dict[str, Any]:
-            """Load the champion beside the old version, verify its answer, swap; skipped when nothing is due."""
+            """Load the champion beside the old version, verify its answer, swap; skipped when there is no champion."""
             from ml import deploy as stage
 
             return edge.done(stage.run(edge.open_run(problem)), otherwise="there is no champion to deploy yet")

@@ -14,7 +14,7 @@ import numpy as np
 from ml.context import Context
 from ml.deploy.service import PredictionService
 from ml.errors import DataError, RefusedError, TransientError
-from ml.ledger import Champion, Entry, Ledger
+from ml.ledger import Champion, Entry, Ledger, Work
 from ml.records import Deployed
 from ml.registry import Registry
 from ml.store import digest
@@ -34,6 +34,7 @@ class Deployment:
     context: Context
     ledger: Ledger
     service: PredictionService
+    asked: list[Work]
 
     @property
     def problem(self) -> str:
@@ -50,17 +51,19 @@ def run(context: Context) -> Deployed | None:
     """
     settings = context.settings
     ledger = Ledger(settings.database_url, now=settings.now)
+    asked = ledger.due(context.problem.name, "deploy")  # before the champion: what is asked from here on is for a later run
     champion = ledger.champion(context.problem.name)
     if champion is None or context.dry_run:
         return None
     service = PredictionService(settings.serving_url, settings.serving_token, context.problem.name)
-    deployment = Deployment(context, ledger, service)
+    deployment = Deployment(context, ledger, service, asked)
     if (begun := _unfinished_rollback(deployment, champion)) is not None:
         _finish_rollback(deployment, begun)
     try:
         deployed = bring_into_service(deployment, champion)
     except (DataError, RefusedError) as error:
         _give_up(deployment, champion, error)
+    _follow(deployment, champion)
     _write_down(deployment, champion, deployed)
     return deployed
 
@@ -125,7 +128,7 @@ def _write_down(deployment: Deployment, champion: Champion, deployed: Deployed) 
         run_key=champion.run_key,
         body={"url": deployed.url, "answer": deployed.answer, "expected_score": deployed.expected_score},
     )
-    for work in ledger.due(deployment.problem, "deploy"):
+    for work in deployment.asked:
         mine = work.body.get("version") == champion.version
         ledger.done(work, "deployed" if mine else f"superseded: version {champion.version} is champion")
 
@@ -136,7 +139,10 @@ def _give_up(deployment: Deployment, failed: Champion, error: DataError | Refuse
     Raises: DataError: always, with the whole story.
     """
     standing = deployment.ledger.succession(deployment.problem)
-    previous = standing[-2] if len(standing) > 1 and standing[-1].entry == failed.entry else None
+    if standing and standing[-1].entry != failed.entry:
+        now = standing[-1].version
+        raise TransientError(f"{error} Meanwhile version {now} became champion; its own deployment brings it into service.")
+    previous = standing[-2] if len(standing) > 1 else None
     if previous is None:
         _fail(deployment, failed, f"{error} No version served before it. {_nothing_else(deployment, error)}")
     try:
@@ -199,8 +205,12 @@ def _finish_rollback(deployment: Deployment, moved: Entry) -> NoReturn:
 
 def _follow(deployment: Deployment, champion: Champion) -> None:
     """Let the alias follow; while MLflow is away it is written down as due, because telling people must not wait for it."""
+    registry = Registry(deployment.context.settings.mlflow_url)
     try:
-        Registry(deployment.context.settings.mlflow_url).set_alias(deployment.problem, "champion", champion.version)
+        if registry.alias(deployment.problem, "champion") != champion.version:
+            registry.set_alias(deployment.problem, "champion", champion.version)
+        for work in deployment.ledger.due(deployment.problem, "alias"):
+            deployment.ledger.done(work, "set")
     except TransientError as error:
         log.warning("the alias champion will follow to version %d later: %s", champion.version, error)
         deployment.ledger.ask(deployment.problem, "alias", f"move {champion.entry}", {"version": champion.version})
@@ -208,7 +218,7 @@ def _follow(deployment: Deployment, champion: Champion) -> None:
 
 def _fail(deployment: Deployment, failed: Champion, story: str) -> NoReturn:
     """Close the work, write the failure down as the last step, and raise."""
-    for work in deployment.ledger.due(deployment.problem, "deploy"):
+    for work in deployment.asked:
         mine = work.body.get("version") == failed.version
         deployment.ledger.done(work, f"failed: {story}" if mine else f"superseded by version {failed.version}")
     deployment.ledger.append(

@@ -1,7 +1,8 @@
 """Airflow's REST interface, as far as playing a night needs it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -33,7 +34,12 @@ class Airflow:
         if run is None:
             # logical_date must be named, and null: the run stands for no moment of the wall clock
             self._post(f"/dags/{dag_id}/dagRuns", {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}})
-        elif run["state"] == "failed":
+        else:
+            self.go_on(dag_id, run_id)
+
+    def go_on(self, dag_id: str, run_id: str) -> None:
+        """Let the failed tasks of a run be tried anew; any other run is left alone."""
+        if (self.run(dag_id, run_id) or {}).get("state") == "failed":
             self._clear(dag_id, run_id, only_failed=True)
 
     def clear(self, dag_id: str, run_id: str, task_ids: list[str], *, downstream: bool) -> None:
@@ -97,16 +103,27 @@ class Airflow:
         # no connection is kept, so nothing has to be closed
         limits = httpx.Limits(max_keepalive_connections=0)
         client = httpx.Client(base_url=f"{self.url}/api/v2", timeout=60, trust_env=False, limits=limits)
-        login = client.post(f"{self.url}/auth/token", json={"username": self.user, "password": self.password})
+        with _reaching(self.url):
+            login = client.post(f"{self.url}/auth/token", json={"username": self.user, "password": self.password})
         client.headers["Authorization"] = f"Bearer {_judged(login)['access_token']}"
         return client
 
     def _get(self, path: str, *, absent: bool = False, **query: Any) -> Any:
-        response = self._client.get(path, params=query)
+        with _reaching(self.url):
+            response = self._client.get(path, params=query)
         return None if absent and response.status_code == 404 else _judged(response)
 
     def _post(self, path: str, content: dict[str, Any]) -> Any:
-        return _judged(self._client.post(path, json=content))
+        with _reaching(self.url):
+            return _judged(self._client.post(path, json=content))
+
+
+@contextmanager
+def _reaching(url: str) -> Iterator[None]:
+    try:
+        yield
+    except httpx.TransportError as error:
+        raise TransientError(f"Airflow at {url} does not answer: {error or type(error).__name__}.") from error
 
 
 def wait(check: Callable[[], T | None], *, timeout_s: float, otherwise: Callable[[], str]) -> T:

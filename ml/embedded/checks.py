@@ -18,7 +18,13 @@ def complaints(stack: Stack, problem: str, nights: list[dict[str, Any]]) -> list
     """What is not as it should be, a sentence each; empty when all is well."""
     found = [sentence for night in nights for sentence in rows(night) + _traffic(night)]
     found += _tables(stack, problem, nights[-1]) if nights else []
-    return found + _runs(stack, problem, nights) + _champions(stack, problem, nights)
+    return (
+        found
+        + _promoted(stack, problem, nights)
+        + _service(stack)
+        + _runs(stack, problem, nights)
+        + _champions(stack, problem, nights)
+    )
 
 
 def rows(night: dict[str, Any]) -> list[str]:
@@ -43,6 +49,26 @@ def _traffic(night: dict[str, Any]) -> list[str]:
     return [f"{night['run_key']}: the service refused {failed} of the day's rows."] if failed else []
 
 
+def _promoted(stack: Stack, problem: str, nights: list[dict[str, Any]]) -> list[str]:
+    """A yes, where no person is asked, must have moved the champion."""
+    if problems.load(problem, stack.problems).gate.approval != "auto":
+        return []
+    moved = {entry.run_key for entry in Ledger(stack.settings.database_url).entries(problem) if entry.kind == "promote"}
+    said_yes = [night["run_key"] for night in nights if night["verdict"]["decision"] == "promote"]
+    return [
+        f"{run_key}: the verdict is promote, but the ledger has no promotion of it."
+        for run_key in said_yes
+        if run_key not in moved
+    ]
+
+
+def _service(stack: Stack) -> list[str]:
+    """What the service itself complains about, and answers that its log lost."""
+    health = httpx.get(f"{stack.serving_url}/health", timeout=60, trust_env=False).json()
+    lost = [f"The request log dropped {health['log']['dropped']} rows."] if health["log"]["dropped"] else []
+    return lost + [f"The service complains: {sentence}" for sentence in health["complaints"]]
+
+
 def _runs(stack: Stack, problem: str, nights: list[dict[str, Any]]) -> list[str]:
     """Every run of the problem's DAGs must have succeeded, in Airflow's own database."""
     with closing(database.connect(stack.postgres.url("airflow"))) as connection, connection.cursor() as cursor:
@@ -51,7 +77,8 @@ def _runs(stack: Stack, problem: str, nights: list[dict[str, Any]]) -> list[str]
         states = {(dag_id, run_id): state for dag_id, run_id, state in cursor.fetchall()}
     listed = {(run["dag_id"], run["run_id"]) for night in nights for run in night["dag_runs"]}
     absent = [f"Airflow's database has no run {dag_id} {run_id}." for dag_id, run_id in sorted(listed - set(states))]
-    bad = [f"{dag} {run} is {state} in Airflow's database." for (dag, run), state in sorted(states.items()) if state != "success"]
+    ended = sorted((dag, run, states[dag, run]) for dag, run in listed & set(states))
+    bad = [f"{dag} {run} is {state} in Airflow's database." for dag, run, state in ended if state != "success"]
     return absent + bad
 
 

@@ -54,9 +54,13 @@ class Diary:
 
     def add(self, night: date) -> "Diary":
         """The diary with one more night, written."""
-        done = (*self.done, night)
-        self.path.write_text(json.dumps({"data": self.data, "done": [str(day) for day in done]}, indent=2) + "\n")
-        return Diary(self.path, self.data, done)
+        longer = Diary(self.path, self.data, (*self.done, night))
+        longer.write()
+        return longer
+
+    def write(self) -> None:
+        """Keep it for the next invocation."""
+        self.path.write_text(json.dumps({"data": self.data, "done": [str(day) for day in self.done]}, indent=2) + "\n")
 
 
 @dataclass(frozen=True)
@@ -85,9 +89,12 @@ def play(stack: Stack, problem: str, *, nights: int, data: Path | None, progress
     """
     diary = Diary.read(stack.home / f"{problem}.nights.json", data)
     load(stack, problem, data, progress)
+    diary.write()
+    (stack.home / "demo.json").unlink(missing_ok=True)  # what it says is about another invocation
+    first = samples.first_night(problem, stack.loader_url)
     played: list[dict[str, Any]] = []
     for _ in range(nights):
-        day = diary.next_night(samples.first_night(problem))
+        day = diary.next_night(first)
         progress.say(f"Night of {day}")
         progress.settle()
         played.append(run_night(stack, problem, day, progress=progress))

@@ -103,7 +103,9 @@ class Night:
         self.airflow.trigger(self._dag_id(kind), run_id)
         run = self._follow(kind, run_id)
         while run.announced and run.kind in STARTS:
-            run = self._follow(STARTS[run.kind], self._set_off_by(run))
+            kind, set_off = STARTS[run.kind], self._set_off_by(run)
+            self.airflow.go_on(self._dag_id(kind), set_off)  # it may have failed when this day was played before
+            run = self._follow(kind, set_off)
 
     def send_traffic(self) -> None:
         """The day's events become requests, as clients would send them."""

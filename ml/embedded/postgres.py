@@ -125,6 +125,11 @@ class Postgres:
         finally:
             connection.close()
 
+    @property
+    def _new(self) -> Path:
+        """Where the data directory is made; it gets its name when it is whole, because initdb marks it as one at once."""
+        return self.data.with_suffix(".new")
+
     def _initialise(self) -> None:
         folder = self.data.parent
         folder.mkdir(parents=True, exist_ok=True)
@@ -132,7 +137,8 @@ class Postgres:
             user = _server_user()
             os.chown(folder, user.pw_uid, user.pw_gid)
         folder.chmod(0o700)
-        shutil.rmtree(self.data, ignore_errors=True)  # half made by a start that was killed
+        for half_made in (self._new, self.data):  # by a start that was killed
+            shutil.rmtree(half_made, ignore_errors=True)
         password_file = folder / "password"
         password_file.touch(mode=0o600)
         password_file.write_text(self.passwords["postgres"])
@@ -141,14 +147,15 @@ class Postgres:
             self._run_initdb(password_file)
         finally:
             password_file.unlink()
+        self._new.rename(self.data)
 
     def _run_initdb(self, password_file: Path) -> None:
         options = ["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]
         options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", f"--pwfile={password_file}"]
-        command = [*self._as_user(), str(_binary("initdb")), "-D", str(self.data), *options]
+        command = [*self._as_user(), str(_binary("initdb")), "-D", str(self._new), *options]
         done = subprocess.run(command, capture_output=True, text=True, env=_environment(), cwd="/")
         if done.returncode != 0:
-            shutil.rmtree(self.data, ignore_errors=True)
+            shutil.rmtree(self._new, ignore_errors=True)
             raise ConfigError(f"PostgreSQL could not make its data directory {self.data}: {done.stderr.strip()}")
 
     def _as_user(self) -> list[str]:

@@ -41,11 +41,19 @@ def send(
             return Traffic(0, 0, "", example)
         for start in range(0, len(requests), BATCH_ROWS):
             batch = requests[start : start + BATCH_ROWS]
-            response = client.post(f"{url}/problems/{problem}/predict", json={"rows": batch})
-            if not response.is_success:
-                num_failed += len(batch)
-                complaint = complaint or f"{response.status_code}: {response.text[:300]}"
+            refused = _refused(client, f"{url}/problems/{problem}/predict", batch)
+            num_failed += len(batch) if refused else 0
+            complaint = complaint or refused
             progress.show("traffic", "running", time.monotonic() - began, f"{start + len(batch):,} of {len(requests):,} rows")
     note = f"{len(requests):,} rows asked" + (f", {num_failed:,} refused ({complaint})" if num_failed else "")
     progress.show("traffic", "failed" if num_failed else "done", time.monotonic() - began, note)
     return Traffic(len(requests), num_failed, complaint, example)
+
+
+def _refused(client: httpx.Client, url: str, batch: list[dict[str, Any]]) -> str:
+    """Ask about some rows; why they were not answered, empty when they were."""
+    try:
+        response = client.post(url, json={"rows": batch})
+    except httpx.TransportError as error:
+        return f"{type(error).__name__}: {error}"
+    return "" if response.is_success else f"{response.status_code}: {response.text[:300]}"

@@ -158,7 +158,7 @@ def _telling_no_tables() -> Iterator[None]:
         if getattr(error.orig, "pgcode", "") == UNDEFINED_TABLE or "no such table" in str(error.orig):
             raise ConfigError(
                 "The database of the state has no ledger yet. EVERGREEN_DATABASE_URL names the wrong database, or its tables "
-                "were never made: `make demo` or `make up` makes them, and so does ml.database.migrate(url)."
+                "were never made: `make demo` makes them, and so does ml.database.migrate(url)."
             ) from error
         raise
 

@@ -61,7 +61,7 @@ class Validation(Section):
 class Feature(Section):
     """One input column."""
 
-    type: FeatureType
+    type: FeatureType = Field(description="how the column is read and encoded")
     vocabulary: int = Field(200, ge=1, description="category, zip, text: the most frequent values or words kept")
     prefix: int = Field(3, ge=1, description="zip: leading characters used")
     tokens: int = Field(100, ge=1, description="text: words read from the start")
@@ -94,8 +94,8 @@ class Training(Section):
 class Cost(Section):
     """What a wrong answer costs, in any one unit."""
 
-    false_positive: float = Field(1.0, gt=0)
-    false_negative: float = Field(1.0, gt=0)
+    false_positive: float = Field(1.0, gt=0, description="of a needless yes")
+    false_negative: float = Field(1.0, gt=0, description="of a missed one")
 
 
 class Success(Section):

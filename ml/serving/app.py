@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from ml import problem as problems
 from ml.errors import ConfigError, DataError, EvergreenError, RefusedError, TransientError
 from ml.serving import describe
 from ml.serving.answer import TooLargeError, answer
@@ -71,9 +72,10 @@ class Service:
 
     def problem(self, name: str) -> LiveModel:
         """The live model of a problem, 404 for an unknown one; a problem file that came after the start is found here."""
-        if name not in self.live:
+        if name not in self.live and name in problems.names(self.settings.problems):
             found, self.broken = open_problems(self.settings, but=self.live)
             self.live.update(found)
+            self.loading.submit(self.starter.adopt, found)
         if name not in self.live:
             why = self.broken.get(name, f"Known: {', '.join(self.live) or 'none'}.")
             raise HTTPException(404, f"Unknown problem {name!r}. {why}")

@@ -54,6 +54,12 @@ class Starter:
                 serve_note(live)
             self._thread.start()
 
+    def adopt(self, found: Mapping[str, LiveModel]) -> None:
+        """Serve the champions of problems that were found after the start."""
+        if not self._ask_ledger(found):
+            for live in found.values():
+                serve_note(live)
+
     def stop(self) -> None:
         """End the background thread."""
         self._stop.set()
@@ -63,13 +69,14 @@ class Starter:
             if self._ask_ledger():
                 return
 
-    def _ask_ledger(self) -> bool:
+    def _ask_ledger(self, some: Mapping[str, LiveModel] | None = None) -> bool:
         """Serve what the ledger names; False when it cannot be asked."""
-        moves = {name: live.moves for name, live in self._live.items()}
+        asked = dict(self._live if some is None else some)  # a copy: problems may be found meanwhile
+        moves = {name: live.moves for name, live in asked.items()}
         try:
             database.migrate(self._settings.database_url)
             ledger = Ledger(self._settings.database_url, now=self._settings.now)
-            champions = {name: ledger.champion(name) for name in self._live}
+            champions = {name: ledger.champion(name) for name in asked}
         except EvergreenError as error:
             if self.ledger_complaint != str(error):
                 logger.warning("the ledger cannot be asked for the champions: %s", error)
@@ -79,7 +86,7 @@ class Starter:
         for name, champion in champions.items():
             if champion is not None:
                 wanted = Version(version=champion.version, run_key=champion.run_key, model_digest=champion.model_digest)
-                serve_champion(self._live[name], wanted, unless_moved_since=moves[name])
+                serve_champion(asked[name], wanted, unless_moved_since=moves[name])
         return True
 
 

@@ -4,10 +4,14 @@ import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from ml.embedded.postgres import OWNER, READER, Postgres
 from ml.embedded.processes import free_port
+
+hypothesis.settings.register_profile("steady", deadline=None)  # a busy machine is no finding
+hypothesis.settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")

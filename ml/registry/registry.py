@@ -40,7 +40,7 @@ class Registry:
         """
         with telling(self.url):
             version = versions.register(self._client, problem, run_id, candidate)
-            self._client.set_registered_model_alias(problem.name, "candidate", str(version))
+            self._set_alias(problem.name, "candidate", version)
             return version
 
     def version(self, problem: str, version: int) -> Version | None:
@@ -56,6 +56,17 @@ class Registry:
     def set_alias(self, problem: str, name: str, version: int) -> None:
         """Put an alias on a version; the same again changes nothing."""
         with telling(self.url):
+            self._set_alias(problem, name, version)
+
+    def _set_alias(self, problem: str, name: str, version: int) -> None:
+        """MLflow looks for the alias and then inserts it: of two writers of a new alias one fails, and is right the next time."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.set_registered_model_alias(problem, name, str(version))
+        except MlflowException as error:
+            if "unique" not in str(error).lower():
+                raise
             self._client.set_registered_model_alias(problem, name, str(version))
 
     def delete_version(self, problem: str, version: int, *, keep: Collection[int] = ()) -> None:

@@ -14,11 +14,12 @@ from ml.errors import DataError
 from ml.ledger import Entry, Ledger
 from ml.records import Evaluated, Ingested, Interval, Prepared, Registered, Scores, Trained, Verdict
 from ml.registry import Candidate, Data, Registry, Run
+from ml.snapshot import HISTORY, MODEL, PLOTS
 from ml.store import digest
 
 log = logging.getLogger(__name__)
-MODEL, CARD, HISTORY = "model", "card.md", "history.json"
-FILES = ("ingest.json", "validate.json", "prepare.json", "train.json", HISTORY, "evaluate.json", "gate.json", CARD, "plots")
+CARD = "card.md"
+FILES = ("ingest.json", "validate.json", "prepare.json", "train.json", HISTORY, "evaluate.json", "gate.json", CARD, PLOTS)
 TOOLS = ("keras", "mlflow", "numpy", "pyarrow", "tensorflow")
 
 

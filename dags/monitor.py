@@ -14,7 +14,7 @@ Triage:
 from typing import Any
 
 from airflow.sdk import dag, task
-from retraining import assets, defaults, edge, problems, schedules
+from retraining import assets, defaults, edge, links, problems, schedules
 from retraining.problems import ProblemFile
 
 
@@ -42,7 +42,7 @@ def build(problem: ProblemFile) -> None:
             """Start `retrain` when drift asks for it."""
             return edge.announce(edge.open_run(problem), "retrain")
 
-        monitor() >> [report(), announce()]
+        links.to_drift(monitor()) >> [links.to_drift(report()), announce()]
 
     monitor()
 

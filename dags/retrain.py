@@ -11,20 +11,21 @@ Triage:
 - **`ingest` skipped**: the source holds nothing new, or drift was answered by another run. Not a fault.
 - **`validate` failed**: too many rows broke a rule, or the batch as a whole did. The log names the rules; every row is in
   the table `raw`, none went further. Mend the source and clear from `ingest` on, or the suite and clear `validate`.
+- **`prepare` skipped**: the run is a backfill, which brings data and trains nothing. The next night learns from them.
 - **`gate` says reject or not assessable**: a decision, not a fault. The rules and their values are in its log and, with
   plots, in MLflow (button on `register`, Details > Extra links).
+- **`report` failed**: only pages for people are missing; nothing depends on them, and the run is not failed by it. It also
+  runs when `validate` failed: its button "Validation report" shows which rules broke, with examples.
 - **`announce` skipped**: no promotion is due, because the verdict was no, the run was a dry one, or a person decides.
 """
 
 from typing import Any
 
-from airflow.sdk import chain, dag, task
+from airflow.sdk import chain, dag, task, teardown
 from retraining import assets, defaults, edge, forms, links, problems, schedules
 from retraining.problems import ProblemFile
 
 STAGES = {
-    "validate": "Check the rows against the expectation suite; bad rows go to `quarantine`, each with its rule.",
-    "prepare": "Freeze the snapshot: which labelled rows teach, stop the training, and judge.",
     "train": "Fit the network and export it so that it takes raw rows.",
     "evaluate": "Score candidate, champion and baseline on the same rows.",
     "gate": "Decide: promote, reject or not assessable, rule by rule.",
@@ -36,7 +37,7 @@ def build(problem: ProblemFile) -> None:
 
     @dag(schedule=schedules.retrain(problem), params=forms.retrain(), **defaults.arguments("retrain", problem, __doc__))
     def retrain() -> None:
-        @task
+        @task(**defaults.SIDE_BY_SIDE)
         def ingest() -> dict[str, Any]:
             """Copy the window's rows from production into the table `raw`; skipped when there is nothing new."""
             from ml import ingest as stage
@@ -58,6 +59,27 @@ def build(problem: ProblemFile) -> None:
             edge.answer_drift(context)
             return edge.announce(context, "promote")
 
+        @task(**defaults.SIDE_BY_SIDE)
+        def validate() -> dict[str, Any]:
+            """Check the rows against the expectation suite; bad rows go to `quarantine`, each with its rules."""
+            return edge.run_stage("validate", problem)
+
+        @task
+        def prepare() -> dict[str, Any]:
+            """Freeze the snapshot: which labelled rows teach, stop the training, and judge. A backfill ends before it."""
+            edge.skip_if(edge.only_data(edge.open_run(problem)))
+            return edge.run_stage("prepare", problem)
+
+        @teardown(on_failure_fail_dagrun=False)  # runs whatever became of `validate`, and decides nothing about the run
+        @task(**defaults.FOR_PEOPLE)
+        def report() -> list[str]:
+            """Write the pages about the run's data for people: what was validated, and what the data look like."""
+            from ml import report as pages
+
+            written = pages.run(edge.open_run(problem))
+            edge.skip_if(None if written else "the validation of this run has no result that could be shown")
+            return written
+
         def stage(name: str) -> Any:
             @task(task_id=name, doc_md=STAGES[name])
             def run() -> dict[str, Any]:
@@ -65,7 +87,9 @@ def build(problem: ProblemFile) -> None:
 
             return run()
 
-        chain(ingest(), *map(stage, STAGES), links.to_mlflow(register()), announce())
+        validated = links.to_validation(validate())
+        chain(ingest(), validated, prepare(), *map(stage, STAGES), links.to_mlflow(register()), announce())
+        validated >> links.to_reports(report())
 
     retrain()
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from ml import metrics
 from ml.problem import Problem
 from ml.records import Evaluated, Interval, Prepared, Rule, Scores, Trained, Verdict
+from ml.window import spans
 
 LONGEST = 4900  # characters; MLflow cuts a description at 5,000
 GAP = "\N{EN SPACE}\N{ZERO WIDTH SPACE}"  # MLflow sets columns without space between them, and trims plain space
@@ -125,9 +126,10 @@ def _data(problem: Problem, prepared: Prepared, trained: Trained) -> str:
     lines = [(name, f"{p.first} to {p.last}", f"{p.num_rows:,}", f"{p.positive_rate:.1%}") for name, p in parts]
     table = _table("Data", ("part", "days", problem.problem.rows, problem.problem.positive), lines)
     return (
-        f"{table}\n\nFrom `{problem.source.table}`, table `valid` at version {prepared.valid_version}, snapshot "
+        f"{table}\n\nFrom `{problem.source.place}`, table `valid` at version {prepared.valid_version}, snapshot "
         f"`{prepared.rows_digest[:12]}`. {trained.num_parameters:,} parameters, weights of epoch "
-        f"{trained.best_epoch} of {trained.epochs}. Model `{trained.model_digest[:12]}`."
+        f"{trained.best_epoch} of {trained.epochs}. Model `{trained.model_digest[:12]}`. "
+        "What was validated: `validation.html` among the run's artifacts."
     )
 
 
@@ -143,6 +145,9 @@ def _limits(problem: Problem, prepared: Prepared, evaluated: Evaluated) -> str:
         f"Probabilities are off by {evaluated.calibration_error:.3f} on average; it says "
         f"{problem.problem.positive} from a probability of {evaluated.threshold:.3f} on.",
         f"{evaluated.flips:,} test rows would be decided otherwise than by the champion." if evaluated.champion else "",
+        f"{prepared.num_excluded:,} rows were left out, because their days were excluded: {spans(prepared.excluded)}."
+        if prepared.num_excluded
+        else "",
         f"{prepared.num_unlabelled:,} rows had no label yet and taught nothing." if prepared.num_unlabelled else "",
         f"Never used, because they are known too late: {unused}." if unused else "",
         "Through MLflow numbers must be floats; missing columns and nulls are allowed.",

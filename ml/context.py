@@ -14,7 +14,7 @@ from ml.errors import ConfigError
 from ml.problem import Problem
 from ml.records import Record
 from ml.settings import Settings
-from ml.store import Store
+from ml.store import Store, store_of
 from ml.tables import Table
 
 R = TypeVar("R", bound=Record)
@@ -36,7 +36,7 @@ class Context:
     @property
     def store(self) -> Store:
         """The problem's part of the store."""
-        return Store(Path(self.settings.store) / self.problem.name)
+        return store_of(self.problem.name, self.settings)
 
     @property
     def folder(self) -> str:
@@ -48,12 +48,15 @@ class Context:
         return f"{self.folder}/{file}"
 
     def file(self, file: str) -> Path:
-        """Path of one of the run's files."""
-        return self.store.path(self.name(file))
+        """Local path to read one of the run's files or folders from.
 
-    def table(self, name: Literal["raw", "valid", "quarantine"]) -> Table:
+        Raises: DataError: it is not there. TransientError: the store is away.
+        """
+        return self.store.fetch(self.name(file))
+
+    def table(self, name: Literal["raw", "valid", "quarantine", "decisions"]) -> Table:
         """One of the problem's Delta tables."""
-        return Table(self.store.path(f"tables/{name}"))
+        return Table(self.store.location(f"tables/{name}"))
 
     def record(self, kind: type[R]) -> R:
         """What an earlier stage of this run found out.

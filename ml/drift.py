@@ -132,8 +132,9 @@ def p_value(reference: npt.ArrayLike, current: npt.ArrayLike) -> float:
     if merged.shape[1] > 1 and _expected(merged).min() >= EXPECTED:
         return _chi_square(merged)
     tests = [_fisher(np.column_stack([table[:, ~thin].sum(axis=1), table[:, thin].sum(axis=1)]))] if not thin.all() else [1.0]
-    if (~thin).sum() > 1:
-        tests.append(_chi_square(table[:, ~thin]))
+    full = table[:, ~thin]
+    if full.shape[1] > 1 and full.sum(axis=1).min() > 0:  # a sample that lies in thin cells only says nothing about the others
+        tests.append(_chi_square(full))
     return min(1.0, len(tests) * min(tests))
 
 

@@ -1,27 +1,36 @@
 """Stage 1: production rows of the window into the Delta table `raw`, one partition per day, replaced whole."""
 
 import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from ml import marks, snapshot, source, window
+from ml import contracts, marks, privacy, snapshot, source, window
 from ml.context import Context
+from ml.contract import Batch
 from ml.errors import ConfigError
 from ml.records import Ingested, Validated
-from ml.tables import DAY, Table
+from ml.tables import Staged, Table
 from ml.window import Window
 
 log = logging.getLogger(__name__)
+Files = Mapping[date, frozenset[str]]
 
 
 def run(context: Context) -> Ingested:
     """Read the window from production; twice is once, and unchanged days write no new version.
 
+    Memory is bounded whatever the window: rows pass through in batches. People who were erased are left out and what must not
+    be stored is redacted before anything is written; the contract is compared before anything is committed.
+
     Until its batch is validated a run reads the source anew each time, so a mended source and a cleared task are enough.
 
-    Raises: see `source.read`; nothing is written then.
-        ConfigError: the run was begun with another window.
+    Raises: see `source.read`; nothing is committed then.
+        DataError: the source is not as its contract says; the difference waits to be accepted.
+        ConfigError: the run was begun with another window. TransientError: somebody was erased meanwhile.
     """
     if not context.has(Ingested):
         return context.write(_ingest(context, _window(context)))
@@ -35,7 +44,7 @@ def run(context: Context) -> Ingested:
 def nothing_new(record: Ingested, context: Context) -> str | None:
     """Why a night may end here, or None when there is something to learn from. A person or drift always goes on."""
     if record.num_rows == 0:
-        return f"no rows in {context.problem.source.table} between {record.start} and {record.end}"
+        return f"no rows in {context.problem.source.place} between {record.start} and {record.end}"
     if context.reason == "schedule" and not record.changed:
         return f"the {record.num_rows} rows of {record.window} are exactly those that the last verdict was about"
     return None
@@ -55,46 +64,87 @@ def _window(context: Context) -> Window:
     )
 
 
+@dataclass
+class _Read:
+    """What came over besides the rows themselves."""
+
+    batch: Batch
+    types: Mapping[str, str]
+    forgotten: privacy.Forgotten
+    counts: dict[str, Any]
+
+
 def _ingest(context: Context, span: Window) -> Ingested:
-    also = {name: feature.type for name, feature in snapshot.champion_features(context).items()}
-    rows = source.read(context.settings.source_url, context.problem, span, now=context.settings.now(), also=also)
     table = context.table("raw")
-    if rows.num_rows > 0 and not _same(table, span, rows):
-        table.replace(span, rows)
-    version = table.version if table.exists else -1
-    changed = version != marks.learned_version(context)  # not "did I write": a night killed after writing must go on
-    log.info("ingest: %d rows of %s, raw is at version %d%s", rows.num_rows, span, version, "" if changed else ", as last night")
+    before = table.files() if table.exists else {}
+    staged, read = _stage(context, table, span)
+    try:
+        contracts.check_values(context, read.batch)
+        privacy.refuse_if_more(read.forgotten, context.problem, context.store)
+        version = _commit(context, table, staged, span, emptied=read.counts["num_deleted"] > 0)
+    finally:
+        staged.discard()  # what became part of the table stays
+    if staged.num_rows:
+        contracts.keep(context, read.batch, read.types)
+    marks.mark_read(context)
+    changed = not marks.learned(context, version)  # not "did I write": a night killed after writing must go on
+    log.info(
+        "ingest: %d rows of %s, raw is at version %d%s", *(staged.num_rows, span, version, "" if changed else ", as last night")
+    )
     return Ingested(
         start=span.start,
         end=span.end,
         version=version,
-        num_rows=rows.num_rows,
-        num_rows_by_day=_by_day(rows),
+        num_rows=staged.num_rows,
+        num_rows_by_day=dict(sorted(staged.num_rows_by_day.items())),
         changed=changed,
+        days_changed=_days_changed(before, table.files(version) if version >= 0 else {}, span),
+        **read.counts,
     )
 
 
-def _same(table: Table, span: Window, rows: pa.Table) -> bool:
-    """Whether the table holds exactly these rows for the span (order aside: COPY sorts by day and key, Delta may not)."""
-    if not table.exists:
-        return False
-    held = table.read(span)
-    if held.num_rows != rows.num_rows or not set(rows.column_names) <= set(held.column_names):
-        return False
-    order = [(name, "ascending") for name in (DAY, rows.column_names[0])]
-    held = held.select(rows.column_names).cast(rows.schema)
-    before, now = (_comparable(one.sort_by(order)) for one in (held, rows))
-    return bool(before.equals(now))
+def _stage(context: Context, table: Table, span: Window) -> tuple[Staged, _Read]:
+    """Read the source once: forget, redact, count, write beside the table. The table itself is as before."""
+    problem, since = context.problem, marks.last_read(context)
+    also = {name: feature.type for name, feature in snapshot.champion_features(context).items()}
+    forgotten, redactor = privacy.forgotten(problem, context.store), privacy.redactor(problem, context.store)
+    profiler, num_erased = contracts.profiler(context), 0
+
+    def cleaned(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        nonlocal num_erased
+        for batch in batches:
+            kept = forgotten.without(batch)
+            num_erased += batch.num_rows - kept.num_rows
+            clean = redactor.redact(kept)
+            profiler.add(clean)
+            yield clean
+
+    now, url = context.settings.now(), context.settings.source_url
+    with source.read(url, problem, span, now=now, also=also, since=since) as rows:
+        contracts.check_types(context, rows.types)
+        staged = table.stage(cleaned(rows.batches), rows.schema)
+    if rows.num_late:
+        _warn_of_late_rows(context, rows, span)
+    counts = {"num_deleted": rows.num_deleted, "num_erased": num_erased, "num_late": rows.num_late}
+    return staged, _Read(profiler.result(), rows.types, forgotten, counts | {"num_redacted": dict(redactor.counts)})
 
 
-def _comparable(rows: pa.Table) -> pa.Table:
-    """The same rows with NaN as text, because NaN equals nothing, not even itself."""
-    floats = [field.name for field in rows.schema if pa.types.is_floating(field.type)]
-    for name in floats:
-        rows = rows.set_column(rows.column_names.index(name), name, rows[name].cast(pa.string()))
-    return rows.combine_chunks()
+def _commit(context: Context, table: Table, staged: Staged, span: Window, *, emptied: bool) -> int:
+    """The version that holds exactly these rows; a source without a single row is a fault and changes nothing, unless it
+    says that the rows were deleted.
+    """
+    if staged.num_rows or (emptied and table.exists):
+        return table.commit(staged, span, note={"run_key": context.run_key, "stage": "ingest"})
+    return table.version if table.exists else -1
 
 
-def _by_day(rows: pa.Table) -> dict[str, int]:
-    counts = pc.value_counts(rows[DAY]).to_pylist()
-    return dict(sorted((entry["values"], entry["counts"]) for entry in counts))
+def _days_changed(before: Files, after: Files, span: Window) -> tuple[date, ...]:
+    return tuple(day for day in span if before.get(day) != after.get(day))
+
+
+def _warn_of_late_rows(context: Context, rows: source.Rows, span: Window) -> None:
+    log.warning(
+        "ingest: %d rows of days before %s, the first of %s, became known since the last night; no night reads those days again. "
+        "Read them with: python -m ml run --problem %s --window %s/%s, or raise [source] lookback_days.",
+        *(rows.num_late, span.start, rows.first_late, context.problem.name, rows.first_late, span.start),
+    )

@@ -1,11 +1,11 @@
-"""How far a problem's data were read, and which of them a night has learned from: two small files beside the tables."""
+"""How far a problem's data were read, and which of them a night has learned from: small files beside the tables."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from ml.context import Context
 from ml.window import Window
 
-THROUGH, LEARNED = "tables/through.json", "tables/learned.json"
+THROUGH, LEARNED, READ = "tables/through.json", "tables/learned.json", "tables/read.json"
 
 
 def newest_day(context: Context) -> date | None:
@@ -26,12 +26,36 @@ def mark_validated(context: Context, window: Window) -> None:
     context.store.write_json(THROUGH, {"end": str(window.end), "run_key": context.run_key})
 
 
-def learned_version(context: Context) -> int:
-    """The version of `raw` that the last verdict of a real night was about, -1 before the first."""
-    return int(context.store.read_json(LEARNED)["raw_version"]) if context.store.exists(LEARNED) else -1
+def learned(context: Context, raw_version: int) -> bool:
+    """Whether the last verdict of a real night was about exactly these rows.
+
+    Rows may come into `valid` without a change of `raw`: released from quarantine, or gone by an erasure.
+    """
+    if not context.store.exists(LEARNED):
+        return False
+    mark, valid = context.store.read_json(LEARNED), context.table("valid")
+    return bool(mark["raw_version"] == raw_version and valid.exists and mark.get("valid_version", valid.version) == valid.version)
 
 
-def mark_learned(context: Context, raw_version: int) -> None:
+def mark_learned(context: Context, raw_version: int, valid_version: int) -> None:
     """A verdict was given; the next night may be skipped when the rows are still the same. Dry runs mark nothing."""
     if not context.dry_run:
-        context.store.write_json(LEARNED, {"raw_version": raw_version, "run_key": context.run_key})
+        mark = {"raw_version": raw_version, "valid_version": valid_version, "run_key": context.run_key}
+        context.store.write_json(LEARNED, mark)
+
+
+def last_read(context: Context) -> datetime | None:
+    """When a night before this one read the source; None before the first night, and for a run with a window of its own."""
+    if context.window is not None or not context.store.exists(READ):
+        return None
+    mark = context.store.read_json(READ)
+    at = mark["before"] if mark["run_key"] == context.run_key else mark["at"]
+    return datetime.fromisoformat(at) if at else None
+
+
+def mark_read(context: Context) -> None:
+    """This night has read the source; what becomes known from now on is new to the next."""
+    if context.window is None and not context.dry_run:
+        before = last_read(context)
+        mark = {"at": context.settings.now().isoformat(), "before": before.isoformat() if before else None}
+        context.store.write_json(READ, mark | {"run_key": context.run_key})

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ml import features, snapshot
+from ml import exclusions, features, privacy, snapshot
 from ml.context import Context
 from ml.errors import DataError
 from ml.features import Encoding, encoder
@@ -31,14 +31,16 @@ def run(context: Context) -> Prepared:
     """
     validated = context.record(Validated)
     about = context.problem
-    inputs = [
+    inputs: list[Any] = [
         validated.version,
         str(validated.end),
         about.source.model_dump(),
         about.split.model_dump(),
         {n: f.model_dump() for n, f in about.features.items()},
     ]
-    return context.once(Prepared, inputs, lambda: _prepare(context, validated))
+    excluded = exclusions.days(context)
+    inputs += [list(map(str, excluded))] if excluded else []
+    return context.once(Prepared, inputs, lambda: _prepare(context, validated, excluded))
 
 
 def parts_by_day(days: list[date], split: Split) -> dict[str, tuple[date, date]]:
@@ -107,8 +109,12 @@ def _refuse_thin(rows: pa.Table, name: str, split: Split) -> None:
         )
 
 
-def _labelled(context: Context, validated: Validated) -> tuple[pa.Table, int, int]:
-    """Labelled rows of the longest memory; how many wait for a label, and how many are older rows of their key."""
+def _labelled(
+    context: Context, validated: Validated, excluded: tuple[date, ...], forgotten: privacy.Forgotten
+) -> tuple[pa.Table, dict[str, int]]:
+    """Labelled rows of the longest memory, and how many others there are: without a label yet, of days that are out, older
+    rows of their key.
+    """
     about, held = context.problem, context.table("valid").schema()
     period = Window(validated.end - timedelta(days=about.split.train_days), validated.end)
     absent = [name for name in about.features if name not in held]
@@ -118,13 +124,19 @@ def _labelled(context: Context, validated: Validated) -> tuple[pa.Table, int, in
             "Clear from ingest on, or start a new run."
         )
     kept = [*about.features, *(name for name in snapshot.champion_features(context) if name in held)]
-    names = dict.fromkeys([about.source.key, DAY, about.source.label, *kept])
-    rows = context.table("valid").read(period, columns=list(names), version=validated.version)
+    named = [forgotten.column] if forgotten.column in held else []
+    names = dict.fromkeys([about.source.key, DAY, about.source.label, *kept, *named])
+    held_rows = forgotten.without(context.table("valid").read(period, columns=list(names), version=validated.version))
+    rows = exclusions.without(held_rows, excluded)
     newest = newest_per_key(rows, about.source.key)
     known = newest.filter(pc.is_valid(newest[about.source.label]))
     frame = {name: known[name] for name in dict.fromkeys(kept)}
     frame |= {"_key": known[about.source.key].cast(pa.string()), DAY: known[DAY], "_label": known[about.source.label]}
-    return pa.table(frame), newest.num_rows - known.num_rows, rows.num_rows - newest.num_rows
+    return pa.table(frame), {
+        "num_unlabelled": newest.num_rows - known.num_rows,
+        "num_excluded": held_rows.num_rows - rows.num_rows,
+        "num_superseded": rows.num_rows - newest.num_rows,
+    }
 
 
 def newest_per_key(rows: pa.Table, key: str) -> pa.Table:
@@ -139,10 +151,12 @@ def newest_per_key(rows: pa.Table, key: str) -> pa.Table:
     return ordered.take(last["_at_max"])
 
 
-def _prepare(context: Context, validated: Validated) -> Prepared:
+def _prepare(context: Context, validated: Validated, excluded: tuple[date, ...]) -> Prepared:
     snapshot.refuse_to_replace(context)
-    labelled, num_unlabelled, num_superseded = _labelled(context, validated)
+    forgotten = privacy.forgotten(context.problem, context.store)
+    labelled, others = _labelled(context, validated, excluded, forgotten)
     rows = split_rows(labelled, context.problem.split)
+    privacy.refuse_if_more(forgotten, context.problem, context.store)
     with context.store.replacing(context.name(ROWS)) as path:
         pq.write_table(rows, path, compression="zstd")
     train = rows.filter(pc.equal(rows["_part"], "train"))
@@ -150,12 +164,14 @@ def _prepare(context: Context, validated: Validated) -> Prepared:
     context.store.write_json(context.name(ENCODING), encoding.model_dump(mode="json"))
     _encode(context, rows, encoding)
     parts = {name: _part(rows.filter(pc.equal(rows["_part"], name))) for name in PARTS}
-    log.info("prepare: %s, %d rows wait for labels", ", ".join(f"{n} {p.num_rows}" for n, p in parts.items()), num_unlabelled)
+    told = ", ".join(f"{name} {part.num_rows}" for name, part in parts.items())
+    out = f", {others['num_excluded']} of excluded days are left out" if excluded else ""
+    log.info("prepare: %s, %d rows wait for labels%s", told, others["num_unlabelled"], out)
     return Prepared(
         valid_version=validated.version,
-        num_unlabelled=num_unlabelled,
-        num_superseded=num_superseded,
+        excluded=excluded,
         rows_digest=digest(context.file(ROWS)),
+        **others,
         **parts,
     )
 

@@ -4,12 +4,12 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+from ml import exclusions, snapshot
 from ml.context import Context
-from ml.errors import RefusedError, TransientError
+from ml.errors import DataError, RefusedError, TransientError
 from ml.ledger import Champion, Entry, Ledger
 from ml.records import Promoted
 from ml.registry import Registry
-from ml.store import digest
 
 log = logging.getLogger(__name__)
 ALIAS = "champion"
@@ -126,6 +126,12 @@ def _move(context: Context, ledger: Ledger, asked: Asked) -> None:
     name = context.problem.name
     if ledger.find(name, "promote", asked.key) is not None:
         return
+    if tainted := exclusions.tainted(ledger.entries(name), asked.to.run_key):
+        told = "; ".join(f"{day}: {why}" for day, why in tainted.items())
+        raise RefusedError(
+            f"Version {asked.to.version} of {name} learned from days that were excluded since ({told}). Nothing was moved; "
+            "retrain, or take the days back in with `python -m ml lineage batch DAY --include`."
+        )
     found = Registry(context.settings.mlflow_url).version(name, asked.to.version)
     if found is None:
         raise RefusedError(f"Version {asked.to.version} of {name} was deleted in MLflow. Nothing was moved; retrain.")
@@ -140,13 +146,10 @@ def _move(context: Context, ledger: Ledger, asked: Asked) -> None:
 
 
 def _check_files(context: Context, version: Champion) -> None:
-    folder = context.store.path(f"runs/{version.run_key}/model")
-    found = digest(folder) if folder.is_dir() else "nothing"
-    if found != version.model_digest:
-        raise RefusedError(
-            f"{folder} holds {found[:12]}, but version {version.version} was registered as {version.model_digest[:12]}. "
-            "Nothing was moved; restore the folder from a backup, or name another version."
-        )
+    try:
+        snapshot.model_of(context.store, version.run_key, version.model_digest)
+    except DataError as error:
+        raise RefusedError(f"Version {version.version} was not moved. {error} Or name another version.") from error
 
 
 def _follow(context: Context, ledger: Ledger, *, patient: bool = False) -> Promoted:

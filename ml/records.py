@@ -25,6 +25,11 @@ class Ingested(Record):
     num_rows: int
     num_rows_by_day: dict[str, int]
     changed: bool = Field(description="False when these are exactly the rows that the last verdict was about")
+    days_changed: tuple[date, ...] = Field((), description="days whose rows in `raw` are others than before")
+    num_deleted: int = Field(0, description="rows left out because the source marks them as deleted")
+    num_erased: int = Field(0, description="rows left out because their person was erased")
+    num_redacted: dict[str, int] = Field({}, description="values hidden, hashed or removed per column")
+    num_late: int = Field(0, description="rows of days before the window that became known since the last night; not read")
 
     @property
     def window(self) -> Window:
@@ -41,6 +46,7 @@ class RuleResult(Record):
     severity: Literal["critical", "warning"]
     holds: bool
     num_broken: int
+    share: float = Field(0.0, description="of the rows, that broke a row rule")
     observed: str
     why: str
 
@@ -52,6 +58,8 @@ class Validated(Record):
     start: date
     end: date
     version: int = Field(description="version of the Delta table `valid`")
+    raw_version: int | None = Field(None, description="version of `raw` that was read")
+    quarantine_version: int | None = Field(None, description="version of the Delta table `quarantine`")
     num_ingested: int
     num_valid: int
     num_quarantined: int
@@ -79,6 +87,8 @@ class Prepared(Record):
     stage = "prepare"
     valid_version: int
     num_unlabelled: int = Field(description="rows of the period without a label yet; they wait, they are not lost")
+    excluded: tuple[date, ...] = Field((), description="days that people took out, as of this run")
+    num_excluded: int = Field(0, description="rows of those days that were left out")
     num_superseded: int = Field(0, description="older rows of a key that stands on a later day too; the newest one counts")
     train: Part
     validation: Part
@@ -91,6 +101,7 @@ class Trained(Record):
 
     stage = "train"
     model_digest: str = Field(description="sha256 over the exported model's files")
+    rows_digest: str = Field("", description="of the snapshot it learned from")
     num_parameters: int
     epochs: int
     best_epoch: int
@@ -120,6 +131,8 @@ class Evaluated(Record):
     """Candidate, champion and baseline on the same rows."""
 
     stage = "evaluate"
+    rows_digest: str = Field("", description="of the snapshot whose test part was judged on")
+    valid_version: int | None = Field(None, description="version of `valid` that the rows and their labels are from")
     num_rows: int
     newest_label: date
     positive_rate: float
@@ -173,6 +186,7 @@ class Registered(Record):
     version: int | None = Field(description="None when the verdict was no, or the run was a dry one")
     mlflow_run_id: str
     url: str
+    made_by: dict[str, str] = Field({}, description="code_version, and problem_digest of the problem file as it was understood")
 
 
 class Promoted(Record):
@@ -217,7 +231,24 @@ class Monitored(Record):
     version: int | None
     num_requests: int
     num_labelled: int
+    valid_version: int | None = Field(None, description="version of `valid` that the labels are from")
     verdicts: dict[str, Literal["drift", "no drift", "not assessable"]] = Field(description="per kind: data, prediction, concept")
     findings: tuple[DriftFinding, ...]
     retrain: bool = Field(description="a retrain is due and has been written to the work table")
     reason: str
+
+
+class Vacuumed(Record):
+    """Old files of the tables that are gone."""
+
+    stage = "vacuum"
+    dry_run: bool
+    num_files: dict[str, int] = Field(description="removed files per table; in a dry run those that would go")
+    files: dict[str, tuple[str, ...]]
+    pinned: dict[str, tuple[int, ...]] = Field(description="versions per table that registered models were made from; they stay")
+
+    @property
+    def sentence(self) -> str:
+        """What went, in one line."""
+        told = ", ".join(f"{count:,} of {table}" for table, count in self.num_files.items() if count)
+        return f"{'would remove ' if self.dry_run else 'removed '}{told or 'nothing'}"

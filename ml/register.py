@@ -8,18 +8,18 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
-from ml import card, marks
+from ml import card, marks, snapshot
 from ml.context import Context
-from ml.errors import DataError
 from ml.ledger import Entry, Ledger
-from ml.records import Evaluated, Ingested, Interval, Prepared, Registered, Scores, Trained, Verdict
+from ml.pages import validation
+from ml.records import Evaluated, Ingested, Interval, Prepared, Registered, Scores, Trained, Validated, Verdict
 from ml.registry import Candidate, Data, Registry, Run
-from ml.snapshot import HISTORY, MODEL, PLOTS
-from ml.store import digest
+from ml.snapshot import HISTORY, PLOTS
 
 log = logging.getLogger(__name__)
 CARD = "card.md"
-FILES = ("ingest.json", "validate.json", "prepare.json", "train.json", HISTORY, "evaluate.json", "gate.json", CARD, PLOTS)
+REPORT = "registered/validation.html"  # without values of rows: what lies in MLflow no erasure reaches
+FILES = (REPORT, "ingest.json", "validate.json", "prepare.json", "train.json", HISTORY, "evaluate.json", "gate.json", CARD, PLOTS)
 TOOLS = ("keras", "mlflow", "numpy", "pyarrow", "tensorflow")
 
 
@@ -35,39 +35,34 @@ def run(context: Context) -> Registered:
     verdict, trained = context.record(Verdict), context.record(Trained)
     inputs = [verdict.model_dump(mode="json"), trained.model_digest, context.dry_run]
     registered = context.once(Registered, inputs, lambda: _register(context, verdict, trained))
-    marks.mark_learned(context, context.record(Ingested).version)
+    marks.mark_learned(context, context.record(Ingested).version, context.record(Prepared).valid_version)
     return registered
 
 
 def _register(context: Context, verdict: Verdict, trained: Trained) -> Registered:
     settings, problem = context.settings, context.problem
-    check_model(context, context.run_key, trained.model_digest)
+    model = snapshot.model_of(context.store, context.run_key, trained.model_digest)
     ledger, registry = Ledger(settings.database_url, now=settings.now), Registry(settings.mlflow_url)
     entry = _write_verdict(context, ledger, verdict, trained)
-    text = _write_card(context, verdict, trained)
-    run_id = registry.log_run(problem.name, _as_run(context, verdict, text))
+    text, tags = _write_card(context, verdict, trained), _tags(context, verdict)
+    _write_report(context)
+    run_id = registry.log_run(problem.name, _as_run(context, text, tags))
     if verdict.decision != "promote" or verdict.dry_run or context.dry_run:
         log.info("register: no version, %s%s", verdict.sentence, " (dry run)" if context.dry_run else "")
-        return Registered(version=None, mlflow_run_id=run_id, url=registry.run_url(problem.name, run_id))
-    tags = _tags(context, verdict)
-    candidate = Candidate(context.run_key, context.file(MODEL), trained.model_digest, text, tags)
+        return _record(tags, None, run_id, registry.run_url(problem.name, run_id))
+    candidate = Candidate(context.run_key, model, trained.model_digest, text, tags)
     version = registry.create_version(problem, run_id, candidate)
     if problem.gate.approval == "auto":
         due = {"version": version, "run_key": context.run_key, "model_digest": trained.model_digest}
         ledger.ask(problem.name, "promote", entry.key, due | {"expected": verdict.champion_version})
     log.info("register: version %d, %s", version, verdict.sentence)
-    return Registered(version=version, mlflow_run_id=run_id, url=registry.version_url(problem.name, version))
+    return _record(tags, version, run_id, registry.version_url(problem.name, version))
 
 
-def check_model(context: Context, run_key: str, expected: str) -> None:
-    """Raise DataError unless the run's model folder is, to the byte, the one that was trained."""
-    folder = context.store.path(f"runs/{run_key}/{MODEL}")
-    found = digest(folder) if folder.is_dir() else "nothing"
-    if found != expected:
-        raise DataError(
-            f"{folder} holds {found[:12]}, but the run trained {expected[:12]}. Its files were changed or lost: restore them "
-            "from a backup, or train again."
-        )
+def _record(tags: dict[str, str], version: int | None, run_id: str, url: str) -> Registered:
+    """What came out; code and problem file stand here too, so that they can be told while MLflow is away."""
+    made_by = {name: tags[name] for name in ("code_version", "problem_digest")}
+    return Registered(version=version, mlflow_run_id=run_id, url=url, made_by=made_by)
 
 
 def _write_verdict(context: Context, ledger: Ledger, verdict: Verdict, trained: Trained) -> Entry:
@@ -100,7 +95,13 @@ def _write_card(context: Context, verdict: Verdict, trained: Trained) -> str:
     return text
 
 
-def _as_run(context: Context, verdict: Verdict, text: str) -> Run:
+def _write_report(context: Context) -> None:
+    """The validation report as it may stand in MLflow."""
+    content = context.store.read_json(context.name("validation.json"))
+    context.store.write(context.name(REPORT), validation.page(content, context.problem, values=False).encode())
+
+
+def _as_run(context: Context, text: str, tags: dict[str, str]) -> Run:
     prepared, trained, evaluated = context.record(Prepared), context.record(Trained), context.record(Evaluated)
     history = context.store.read_json(context.name(HISTORY)) if context.store.exists(context.name(HISTORY)) else {}
     problem = context.problem
@@ -112,15 +113,15 @@ def _as_run(context: Context, verdict: Verdict, text: str) -> Run:
         data=Data(
             name=f"{problem.name}.valid@{prepared.valid_version}",
             digest=prepared.rows_digest,
-            source=str(context.table("valid").path),
+            source=context.table("valid").location,
             profile=json.dumps(profile),
         ),
         card=text,
         params=_params(context),
         metrics=_metrics(evaluated, trained),
         history={f"epoch/{name}": values for name, values in history.items()},
-        tags=_tags(context, verdict),
-        files=[path for path in map(context.file, FILES) if path.exists()],
+        tags=tags,
+        files=[context.file(name) for name in FILES if context.store.exists(context.name(name))],
     )
 
 
@@ -158,11 +159,14 @@ def _tags(context: Context, verdict: Verdict) -> dict[str, str]:
     """What ties run and version to verdict, rows, model, code and tools."""
     prepared, trained = context.record(Prepared), context.record(Trained)
     rules = hashlib.sha256(context.problem.model_dump_json().encode()).hexdigest()
+    validated = context.record(Validated)
     return {
+        "validation": f"{validated.num_valid:,} of {validated.num_ingested:,} rows valid; see the artifact validation.html",
         "verdict": verdict.decision,
         "verdict_reason": verdict.sentence,
         "reason": context.reason,
         "window": f"{prepared.train.first} to {prepared.test.last}",
+        "raw_version": str(context.record(Ingested).version),
         "data_version": str(prepared.valid_version),
         "rows_digest": prepared.rows_digest,
         "model_digest": trained.model_digest,

@@ -2,9 +2,9 @@
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,6 +42,26 @@ class Request:
     rows: list[dict[str, Any]]
     scores: list[float]
     decisions: list[bool]
+
+    def only(self, places: Sequence[int]) -> "Request":
+        """The same request with some of its rows."""
+        return replace(
+            self,
+            keys=[self.keys[place] for place in places],
+            rows=[self.rows[place] for place in places],
+            scores=[self.scores[place] for place in places],
+            decisions=[self.decisions[place] for place in places],
+        )
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a version answered: rows, requests, and the first and last moment."""
+
+    num_rows: int
+    num_requests: int
+    first: datetime
+    last: datetime
 
 
 def append(connection: Connection, requests: Sequence[Request]) -> int:
@@ -88,6 +108,45 @@ def read(database_url: str, problem: str, start: datetime, end: datetime) -> pa.
             false_values=["f"],
         ),
     )
+
+
+def find(database_url: str, problem: str, request_id: str) -> list[dict[str, Any]]:
+    """The rows of one request in their order: position, version, served_at, key, score, decision; none when unknown.
+
+    Raises: TransientError: the database is away. ConfigError: it refuses us.
+    """
+    names = ("position", "version", "served_at", "key", "score", "decision")
+    query = f"SELECT {', '.join(names)} FROM request_log WHERE problem = %s AND request_id = %s ORDER BY position"  # noqa: S608
+    with closing(connect(database_url)) as connection, connection.cursor() as cursor:
+        cursor.execute(query, (problem, request_id))
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def answered(database_url: str, problem: str, versions: Sequence[int]) -> dict[int, Answered]:
+    """How many rows each of some versions answered, and when; versions that answered none are left out.
+
+    Raises: TransientError: the database is away. ConfigError: it refuses us.
+    """
+    query = (
+        "SELECT version, count(*), count(DISTINCT request_id), min(served_at), max(served_at) FROM request_log"
+        " WHERE problem = %s AND version = ANY(%s) GROUP BY version ORDER BY version"
+    )
+    with closing(connect(database_url)) as connection, connection.cursor() as cursor:
+        cursor.execute(query, (problem, list(versions)))
+        return {version: Answered(*about) for version, *about in cursor.fetchall()}
+
+
+def about(database_url: str, problem: str, keys: Collection[str], texts: Collection[str], *, remove: bool = False) -> int:
+    """How many rows carry one of the keys or hold one of the texts; removes them when asked to.
+
+    Raises: TransientError: the database is away. ConfigError: it refuses us.
+    """
+    what = "DELETE FROM request_log" if remove else "SELECT FROM request_log"
+    inside = "EXISTS (SELECT FROM unnest(%s::text[]) AS held WHERE strpos(row, held) > 0)"
+    spelt = [json.dumps(text, ensure_ascii=False)[1:-1] for text in texts]
+    with closing(connect(database_url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(f"{what} WHERE problem = %s AND (key = ANY(%s) OR {inside})", [problem, list(keys), spelt])
+        return int(cursor.rowcount)
 
 
 def _rows(request: Request) -> Iterator[tuple[object, ...]]:

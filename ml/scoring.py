@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ import pyarrow as pa
 from ml import features
 from ml.errors import DataError
 from ml.problem import Feature
+from ml.redaction import Rule
 from ml.tables import ARROW_TYPES
 
 CHUNK = 16_384
@@ -37,6 +38,7 @@ class Scorer:
     columns: dict[str, Feature]
     timezone: str
     threshold: float
+    redact: dict[str, Rule] = field(default_factory=dict)  # what the rows that it learned from went through
 
     @classmethod
     def load(cls, model_dir: Path) -> Self:
@@ -47,7 +49,7 @@ class Scorer:
         try:
             about = json.loads((model_dir / "model.json").read_text())
             columns = {name: Feature.model_validate(feature) for name, feature in about["features"].items()}
-            scorer = cls(model_dir, columns, about["timezone"], about["threshold"])
+            scorer = cls(model_dir, columns, about["timezone"], about["threshold"], about.get("redact", {}))
             scorer.score(scorer.table(scorer.example["rows"]))
         except (OSError, KeyError, ValueError) as error:
             raise DataError(f"{model_dir} holds no whole model ({error}). Train again, or restore the folder.") from error

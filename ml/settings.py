@@ -16,6 +16,7 @@ class Settings:
     """One field per `EVERGREEN_<FIELD>` variable; `.env.example` explains each."""
 
     store: str
+    cache: Path
     source_url: str
     database_url: str
     mlflow_url: str
@@ -47,6 +48,7 @@ class Settings:
 
 DEFAULTS = {
     "store": str(PROJECT / "build" / "store"),
+    "cache": str(PROJECT / "build" / "cache"),
     "source_url": "postgresql://127.0.0.1:5432/production",
     "database_url": "postgresql://127.0.0.1:5432/evergreen",
     "mlflow_url": "http://127.0.0.1:5000",
@@ -72,6 +74,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
     values = DEFAULTS | {name: value for name, value in given.items() if name in DEFAULTS and value}
     return Settings(
         **{n: values[n] for n in ("store", "source_url", "database_url", "mlflow_url", "serving_url", "serving_token")},
+        cache=Path(values["cache"]),
         problems=Path(values["problems"]),
         expectations=Path(values["expectations"]),
         clock_file=Path(values["clock_file"]) if values["clock_file"] else None,

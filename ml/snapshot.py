@@ -1,5 +1,6 @@
 """What a run froze: its rows in parts, their encoding, the model trained on them. Written by one stage, read by later ones."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from ml.errors import DataError
 from ml.features import Encoding
 from ml.ledger import Ledger
 from ml.problem import Feature
+from ml.store import Store, digest
 
 PARTS = ("train", "validation", "test")
 ROWS, ENCODING, ENCODED = "rows.parquet", "encoding.json", "encoded.npz"  # by prepare
@@ -19,12 +21,34 @@ MODEL, BASELINE, HISTORY, PROGRESS = "model", "baseline.npy", "history.json", "p
 SCORES, PLOTS = "scores.parquet", "plots"  # by evaluate
 
 
+def model_name(run_key: str) -> str:
+    """Name in the store of the model that a run trained."""
+    return f"runs/{run_key}/{MODEL}"
+
+
+def model_of(store: Store, run_key: str, expected: str) -> Path:
+    """Local folder of the model that a run trained, to the byte the one of digest `expected`.
+
+    Raises: DataError: it is gone, or another one. TransientError: the store is away.
+    """
+    where = store.location(model_name(run_key))
+    if not store.exists(model_name(run_key)):
+        raise DataError(f"The model folder {where} is gone. Restore it from a backup, or train again.")
+    folder = store.fetch(model_name(run_key))
+    if (found := digest(folder)) != expected:
+        raise DataError(
+            f"The model folder {where} has been changed since it was registered: its digest is {found}, expected {expected}. "
+            "Restore it from a backup, or train again."
+        )
+    return folder
+
+
 def champion_features(context: Context) -> dict[str, Feature]:
     """Columns the champion needs, empty when there is none: a feature that was dropped is read on until a new champion
     does without it, or the two could never be compared.
     """
     champion = Ledger(context.settings.database_url).champion(context.problem.name)
-    about = f"runs/{champion.run_key}/{MODEL}/model.json" if champion else ""
+    about = f"{model_name(champion.run_key)}/model.json" if champion else ""
     if not about or not context.store.exists(about):
         return {}
     return {name: Feature.model_validate(feature) for name, feature in context.store.read_json(about)["features"].items()}

@@ -1,6 +1,6 @@
 """Which data a run is about: half-open spans of whole days in the problem's time zone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Self
@@ -51,6 +51,17 @@ class Window:
                 f"{text!r} is no window. Write one day, 2013-01-31, or a half-open span, 2013-01-01/2013-02-01."
             ) from error
         return cls(start, end)
+
+
+def spans(days: Iterable[date]) -> str:
+    """Days in words, sorted: 2013-01-01 to 2013-01-31, 2013-02-03."""
+    found: list[list[date]] = []
+    for day in sorted(days):
+        if found and day - found[-1][1] == timedelta(days=1):
+            found[-1][1] = day
+        else:
+            found.append([day, day])
+    return ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in found)
 
 
 def local_day(moment: datetime, zone: str) -> date:

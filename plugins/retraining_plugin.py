@@ -1,11 +1,15 @@
 """Registers with Airflow what `retraining` adds to it."""
 
 from airflow.plugins_manager import AirflowPlugin
-from retraining.links import MlflowLink
+from retraining import pages
+from retraining.links import DataLink, MlflowLink, MonitorLink, ValidationLink
+from retraining.timetables import ReplayedCronTimetable
 
 
 class RetrainingPlugin(AirflowPlugin):  # type: ignore[misc]  # Airflow comes without types
     """Listed under Admin > Plugins, so that one sees at a glance whether Airflow found the package."""
 
     name = "retraining"
-    operator_extra_links = [MlflowLink()]  # noqa: RUF012 - Airflow's own interface
+    operator_extra_links = [MlflowLink(), ValidationLink(), DataLink(), MonitorLink()]  # noqa: RUF012 - Airflow's own interface
+    timetables = [ReplayedCronTimetable]  # noqa: RUF012
+    fastapi_apps = [{"app": pages.Pages(), "url_prefix": pages.PREFIX, "name": "Evergreen: pages of runs"}]  # noqa: RUF012

@@ -9,6 +9,7 @@ import pytest
 
 from ml.embedded.postgres import OWNER, READER, Postgres
 from ml.embedded.processes import free_port
+from tests.object_store import ObjectStore
 
 hypothesis.settings.register_profile("steady", deadline=None)  # a busy machine is no finding
 hypothesis.settings.load_profile("steady")
@@ -39,3 +40,20 @@ def database(postgres: Postgres) -> Callable[[str], str]:
         return postgres.create_database(f"{name}_{next(numbers)}")
 
     return create
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """A running S3 server."""
+    server = ObjectStore(tmp_path_factory.mktemp("s3"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Name of an empty bucket; the environment leads boto3, Delta and programs that the test starts to its server."""
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    return s3.bucket()

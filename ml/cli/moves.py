@@ -1,11 +1,10 @@
 """Moves of the champion by hand; each leaves a row in the ledger with who and why."""
 
-import getpass
 from typing import Annotated
 
 import typer
 
-from ml.cli.options import JsonOption, ProblemOption, by_hand, show
+from ml.cli.options import JsonOption, ProblemOption, actor, by_hand, show
 from ml.context import Context, open_run
 from ml.errors import RefusedError
 
@@ -21,10 +20,6 @@ def _open(problem: str, what: str) -> Context:
     return open_run(problem, by_hand(what))
 
 
-def _actor() -> str:
-    return f"cli:{getpass.getuser()}"
-
-
 def promote(
     problem: ProblemOption,
     version: Annotated[int, typer.Option(help="version in the registry")],
@@ -34,7 +29,7 @@ def promote(
     """Promote by hand, as [gate] approval = "manual" asks for."""
     from ml import promote as stage
 
-    done = stage.run(_open(problem, "promote"), version=version, actor=_actor(), comment=comment)
+    done = stage.run(_open(problem, "promote"), version=version, actor=actor(), comment=comment)
     if done is None:
         raise RefusedError(f"Version {version} of {problem} was not promoted: nothing is due.")
     show(done.model_dump(mode="json"), as_json=as_json, text=f"version {done.version} is the champion, after {done.previous}")
@@ -60,7 +55,7 @@ def rollback(
     from ml import promote as stage
 
     context = _open(problem, "rollback")
-    moved = stage.rollback(context, to=to, actor=_actor())
+    moved = stage.rollback(context, to=to, actor=actor())
     served = deploying.run(context)
     content = {"moved": moved.model_dump(mode="json"), "served": served and served.model_dump(mode="json")}
     show(content, as_json=as_json, text=f"version {moved.version} is the champion again and answers")

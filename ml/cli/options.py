@@ -1,10 +1,14 @@
 """Options that several commands share, and how results are printed."""
 
+import getpass
 import json
+import math
+from dataclasses import fields, is_dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
+from pydantic import BaseModel
 
 ProblemOption = Annotated[str, typer.Option("--problem", "-p", help="name of a problem, or the path of its TOML file")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON value instead of text")]
@@ -13,6 +17,26 @@ JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON value i
 def by_hand(what: str) -> str:
     """A new run key for something started from a shell."""
     return f"{what}-by-hand-{datetime.now().astimezone():%Y%m%dT%H%M%S}"
+
+
+def actor() -> str:
+    """Who asks, for the ledger."""
+    return f"cli:{getpass.getuser()}"
+
+
+def plain(value: Any) -> Any:
+    """A record as JSON takes it: keys are text, pairs that are keys become entries of a list, numbers are finite."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if is_dataclass(value) and not isinstance(value, type):
+        return {one.name: plain(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, dict):
+        if any(isinstance(key, tuple) for key in value):
+            return [{"old": key[0], "new": key[1], "rows": plain(entry)} for key, entry in value.items()]
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return [plain(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 def show(value: Any, *, as_json: bool, text: str) -> None:

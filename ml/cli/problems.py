@@ -30,7 +30,7 @@ def check(problem: str, as_json: JsonOption = False) -> None:
     """Fail with the key at fault, or print the whole file with its defaults filled in."""
     loaded = problems.load(problem, settings.read().problems)
     text = (
-        f"{loaded.name}: {loaded.problem.title}. {len(loaded.features)} features from {loaded.source.table}. The file is right."
+        f"{loaded.name}: {loaded.problem.title}. {len(loaded.features)} features from {loaded.source.place}. The file is right."
     )
     show(loaded.model_dump(mode="json"), as_json=as_json, text=text)
 

@@ -40,7 +40,7 @@ def run(
             typer.echo(f"the run ends here: {why}", err=True)
             break
     content = {name: record.model_dump(mode="json") for name, record in records.items()}
-    show(content, as_json=as_json, text=f"{', '.join(records)} done; records are in {context.file('.')}")
+    show(content, as_json=as_json, text=f"{', '.join(records)} done; records are in {context.store.location(context.folder)}")
 
 
 def run_stage(name: str, context: Context) -> Record:

@@ -11,13 +11,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from ml import snapshot
 from ml.context import Context
 from ml.deploy.service import PredictionService
 from ml.errors import DataError, RefusedError, TransientError
 from ml.ledger import Champion, Entry, Ledger, Work
 from ml.records import Deployed
 from ml.registry import Registry
-from ml.store import digest
 
 log = logging.getLogger(__name__)
 ACTOR = "deploy"
@@ -88,11 +88,7 @@ def bring_into_service(deployment: Deployment, version: Champion) -> Deployed:
 
 
 def _example(deployment: Deployment, version: Champion) -> dict[str, Any]:
-    store = deployment.context.store
-    folder = store.path(f"runs/{version.run_key}/model")
-    if not folder.is_dir() or (found := digest(folder)) != version.model_digest:
-        state = f"has digest {found}, the ledger says {version.model_digest}" if folder.is_dir() else "is gone"
-        raise DataError(f"The model folder {folder} of version {version.version} {state}.")
+    folder = snapshot.model_of(deployment.context.store, version.run_key, version.model_digest)
     example: dict[str, Any] = json.loads((folder / "example.json").read_text())
     return example
 

@@ -177,7 +177,7 @@ class Night:
     def folder_of(self, run_id: str) -> Path | None:
         """The folder of a run, None before its first record; ids that name no folder are changed and hashed there."""
         safe = "".join(letter if letter.isalnum() or letter in "_.-" else "-" for letter in run_id)[:190]
-        return next(iter(sorted(self.context.store.path("runs").glob(f"{safe}*"))), None)
+        return next(iter(sorted(Path(self.context.store.location("runs")).glob(f"{safe}*"))), None)
 
 
 def run_night(stack: Stack, problem: str, day: date, *, progress: Progress) -> dict[str, Any]:

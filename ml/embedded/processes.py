@@ -69,8 +69,7 @@ class Program:
         Raises: TransientError: it ended with a status other than 0; the end of its log is told.
         """
         self.start(command, environment)
-        pid = self.pid
-        child = _children.get(pid) if pid else None
+        child = _children.get(json.loads(self._record.read_text())["pid"])  # not `self.pid`: a short program may be over already
         status = child.wait() if child else 0
         self._record.unlink(missing_ok=True)
         if status != 0:

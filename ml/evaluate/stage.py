@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ml import snapshot
+from ml import exclusions, snapshot
 from ml.context import Context
 from ml.errors import DataError
 from ml.evaluate import plots
@@ -34,10 +34,11 @@ def run(context: Context) -> Evaluated:
     policy = [about.success.model_dump(), about.gate.model_dump()]
     inputs = [prepared.rows_digest, trained.model_digest, serving.version if serving else None, policy]
     champion_run = (serving.version, serving.run_key) if serving else None
-    return context.once(Evaluated, inputs, lambda: _evaluate(context, champion_run))
+    return context.once(Evaluated, inputs, lambda: _evaluate(context, prepared, champion_run))
 
 
-def _evaluate(context: Context, champion_run: tuple[int, str] | None) -> Evaluated:
+def _evaluate(context: Context, prepared: Prepared, champion_run: tuple[int, str] | None) -> Evaluated:
+    _refuse_excluded(context, prepared)
     rows = snapshot.rows_of(context, "test")
     labels = rows["_label"].to_numpy().astype(np.float64)
     candidate = Scorer.load(context.file(MODEL))
@@ -53,7 +54,21 @@ def _evaluate(context: Context, champion_run: tuple[int, str] | None) -> Evaluat
     metric = context.problem.success.metric
     told = {name: f"{one.metrics[metric].value:.4f}" for name, one in _models(evaluated).items()}
     log.info("evaluate: %s on %d rows: %s", metric, rows.num_rows, told)
-    return evaluated
+    return evaluated.model_copy(update={"rows_digest": prepared.rows_digest, "valid_version": prepared.valid_version})
+
+
+def _refuse_excluded(context: Context, prepared: Prepared) -> None:
+    """A snapshot that was frozen before a bad day was taken out is not to be judged any more.
+
+    Raises: DataError: it was.
+    """
+    out = [day for day in exclusions.days(context) if day not in prepared.excluded]
+    touched = [str(day) for day in out if prepared.train.first <= day <= prepared.test.last]
+    if touched:
+        raise DataError(
+            f"{', '.join(touched)} was excluded after this run froze its rows, so its candidate is not judged. Clear from "
+            "prepare on, or start a new run."
+        )
 
 
 def _models(evaluated: Evaluated) -> dict[str, Scores]:
@@ -72,7 +87,7 @@ def _champion(context: Context, rows: pa.Table, version: int, run_key: str) -> C
                 f"champion {version} learned from days up to {learned.validation.last}, and the test begins on {first_test_day}"
             )
             return Champion(version, None, f"{seen}; judging it there would flatter it")
-        scorer = Scorer.load(context.store.path(f"{folder}/{MODEL}"))
+        scorer = Scorer.load(context.store.fetch(snapshot.model_name(run_key)))
         return Champion(version, scorer.score(rows), threshold=scorer.threshold)
     except DataError as error:
         return Champion(version, None, f"champion {version} cannot be scored: {error}")

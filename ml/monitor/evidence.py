@@ -13,13 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ml import requests
+from ml import exclusions, requests
 from ml.context import Context
 from ml.errors import DataError
 from ml.ledger import Champion
 from ml.problem import Feature
 from ml.records import Evaluated, Interval
-from ml.tables import ARROW_TYPES
+from ml.snapshot import ROWS, SCORES
+from ml.tables import ARROW_TYPES, DAY
 from ml.window import Window
 
 Floats = npt.NDArray[np.float64]
@@ -37,6 +38,7 @@ class Labelled:
     num_repeated: int
     num_keyless: int
     num_waiting: int
+    valid_version: int | None = None  # of the table that the labels are from
 
 
 @dataclass(frozen=True)
@@ -131,12 +133,13 @@ def read_reference(champion: Context) -> Reference:
         champion: a context whose run is the one that made the champion.
     Raises: DataError: a file is missing or cannot be read as the problem's types.
     """
-    rows, scores = (champion.file(name) for name in ("rows.parquet", "scores.parquet"))
-    for path in (rows, scores):
-        if not path.is_file():
+    for name in map(champion.name, (ROWS, SCORES)):
+        if not champion.store.exists(name):
             raise DataError(
-                f"{path} is missing: there is nothing to compare with. Restore the champion's run folder, or retrain."
+                f"{champion.store.location(name)} is missing: there is nothing to compare with. Restore the champion's run "
+                "folder, or retrain."
             )
+    rows, scores = champion.file(ROWS), champion.file(SCORES)
     evaluated = champion.record(Evaluated)
     scored = pq.read_table(scores, columns=["candidate"])["candidate"]
     return Reference(
@@ -187,7 +190,9 @@ def _labelled(context: Context, champion: Champion, moment: datetime) -> Labelle
     keyed = served.filter(pc.is_valid(served["key"]))
     keys = np.asarray(keyed["key"].to_pylist(), dtype=object).astype(str)
     unique, first = np.unique(keys, return_index=True)
-    known = known_labels(context, pa.array(unique.tolist(), pa.string()), start, moment)
+    table = context.table("valid")
+    version = table.version if table.exists else None
+    known = known_labels(context, pa.array(unique.tolist(), pa.string()), start, moment, version=version)
     joined = [(place, known[key]) for key, place in zip(unique.tolist(), first.tolist(), strict=True) if key in known]
     places = np.asarray([place for place, _ in joined], dtype=np.int64)
     return Labelled(
@@ -196,21 +201,26 @@ def _labelled(context: Context, champion: Champion, moment: datetime) -> Labelle
         num_repeated=keyed.num_rows - len(unique),
         num_keyless=served.num_rows - keyed.num_rows,
         num_waiting=len(unique) - len(joined),
+        valid_version=version,
     )
 
 
-def known_labels(context: Context, keys: pa.Array, start: datetime, moment: datetime) -> dict[str, bool]:
+def known_labels(
+    context: Context, keys: pa.Array, start: datetime, moment: datetime, *, version: int | None = None
+) -> dict[str, bool]:
     """Labels of some keys as known at a moment; where a key stands twice the label that came last counts.
 
-    Looks at events from `history_days` before `start` on: a request about an older event is taken as without label.
+    Labels of days that people took out are none. Looks at events from `history_days` before `start` on: a request about an
+    older event is taken as without label.
     """
     source, table = context.problem.source, context.table("valid")
     newest = table.newest_day()
     earliest = (start - timedelta(days=source.history_days)).date()
     if newest is None or newest < earliest:
         return {}
-    columns = [source.key, source.label, source.label_time]
-    rows = table.read(Window(earliest, newest + timedelta(days=1)), columns=columns).rename_columns(["key", "label", "time"])
+    columns = [source.key, source.label, source.label_time, DAY]
+    held = table.read(Window(earliest, newest + timedelta(days=1)), columns=columns, version=version)
+    rows = exclusions.without(held, exclusions.days(context)).drop_columns([DAY]).rename_columns(["key", "label", "time"])
     rows = rows.set_column(0, "key", rows["key"].cast(pa.string())).set_column(
         2, "time", _instants(rows["time"], source.timezone)
     )

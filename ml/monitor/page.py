@@ -19,6 +19,7 @@ from ml.monitor.evidence import Evidence, choose, gather
 from ml.monitor.stage import judged_at
 from ml.problem.sections import Drift
 from ml.records import Evaluated, Monitored
+from ml.snapshot import SCORES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,7 +138,7 @@ def _quality(context: Context, champion: Champion, evidence: Evidence) -> Sectio
     import pandas as pd
 
     folder = f"runs/{champion.run_key}"
-    scored = pq.read_table(context.store.path(f"{folder}/scores.parquet"), columns=["_label", "candidate"])
+    scored = pq.read_table(context.store.fetch(f"{folder}/{SCORES}"), columns=["_label", "candidate"])
     scored = scored.take(choose(scored.num_rows, MOST))
     threshold = Evaluated.model_validate(context.store.read_json(f"{folder}/evaluate.json")["record"]).threshold
     known, kept = evidence.labelled, choose(len(evidence.labelled.labels), MOST)

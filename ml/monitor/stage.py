@@ -83,6 +83,7 @@ def _monitor(context: Context, ledger: Ledger, champion: Champion | None, moment
         version=champion.version,
         num_requests=evidence.num_requests,
         num_labelled=len(evidence.labelled.labels),
+        valid_version=evidence.labelled.valid_version,
         verdicts=judged,
         findings=tuple(found),
         retrain=False,

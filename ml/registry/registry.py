@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -33,6 +34,11 @@ class Registry:
         with telling(self.url):
             return runs.log(self._client, problem, run)
 
+    def replace_file(self, problem: str, run_key: str, name: str, path: Path) -> bool:
+        """Put a file in the place of the run's artifact of that name; False when there is no such artifact."""
+        with telling(self.url):
+            return runs.replace(self._client, problem, run_key, name, path)
+
     def create_version(self, problem: Problem, run_id: str, candidate: Candidate) -> int:
         """Register the run's model, once per run, and put the alias `candidate` on it.
 
@@ -47,6 +53,11 @@ class Registry:
         """A version, None when it was deleted or never was."""
         with telling(self.url):
             return versions.get(self._client, problem, version)
+
+    def versions(self, problem: str) -> list[Version]:
+        """All versions of the problem's model, oldest first; none before the first."""
+        with telling(self.url):
+            return versions.every(self._client, problem)
 
     def alias(self, problem: str, name: str) -> int | None:
         """The version an alias stands on, None when there is no such alias or model."""

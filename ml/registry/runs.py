@@ -98,6 +98,17 @@ def log(client: "MlflowClient", problem: str, run: Run) -> str:
     return run_id
 
 
+def replace(client: "MlflowClient", problem: str, run_key: str, name: str, path: Path) -> bool:
+    """Put a file in the place of the run's artifact of that name; False when there is none."""
+    found = client.get_experiment_by_name(problem)
+    run = find(client, found.experiment_id, run_key) if found else None
+    folder = name.rpartition("/")[0]
+    if run is None or name not in [one.path for one in client.list_artifacts(run.info.run_id, folder or None)]:
+        return False
+    client.log_artifact(run.info.run_id, str(path), folder or None)
+    return True
+
+
 def _tags(run: Run) -> dict[str, str]:
     return {name: str(value)[:LONGEST_VALUE] for name, value in {**run.tags, NOTE: run.card}.items()}
 

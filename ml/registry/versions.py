@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 LONGEST_DESCRIPTION = 5000  # characters that MLflow keeps on Postgres
 READY = "READY"
+PER_PAGE = 1000
 MODEL_DIGEST = "model_digest"
 
 
@@ -84,8 +85,18 @@ def get(client: "MlflowClient", problem: str, version: int) -> Version | None:
         if absent(error):
             return None
         raise
-    tags = found.tags
-    return Version(version, found.run_id, tags.get(RUN_KEY, ""), tags.get(MODEL_DIGEST, ""), tags, tuple(found.aliases))
+    return _version(found)
+
+
+def every(client: "MlflowClient", problem: str) -> list[Version]:
+    """All versions of a model, oldest first; a search leaves out the aliases."""
+    found, token = [], None
+    while True:
+        page = client.search_model_versions(f"name = '{problem}'", max_results=PER_PAGE, page_token=token)
+        found += [_version(one) for one in page]
+        token = page.token
+        if not token:
+            return sorted(found, key=lambda version: version.version)
 
 
 def alias(client: "MlflowClient", problem: str, name: str) -> int | None:
@@ -112,6 +123,12 @@ def delete(client: "MlflowClient", problem: str, version: int, keep: Collection[
         why = ", ".join(f"@{name}" for name in found.aliases) or "one that a rollback may return to"
         raise RefusedError(f"Version {version} of {problem} is {why} and stays. Promote or roll back to another version first.")
     client.delete_model_version(problem, str(version))
+
+
+def _version(found: Any) -> Version:
+    tags = found.tags
+    own = tags.get(RUN_KEY, ""), tags.get(MODEL_DIGEST, "")
+    return Version(int(found.version), found.run_id, *own, tags, tuple(found.aliases or ()))
 
 
 def _says_no_alias(error: Exception) -> bool:

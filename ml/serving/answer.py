@@ -34,11 +34,12 @@ class Rows:
 def answer(model: Model, body: bytes, *, problem: str, served_at: datetime) -> tuple[bytes, Request]:
     """Score the rows of a request with one model.
 
-    Returns: the JSON answer, and what the request log keeps of it.
+    Returns: the JSON answer, and the request as the model saw it.
     Raises: DataError: not JSON, not rows, or a value the model cannot take, with row number and column.
     """
     rows = parse(body)
-    scores = _scores(model, rows.columns)
+    columns = [model.learned.row(row) for row in rows.columns] if model.learned.rules else rows.columns
+    scores = _scores(model, columns)
     decisions = scores >= model.scorer.threshold
     request_id = str(uuid4())
     predictions = [
@@ -47,7 +48,7 @@ def answer(model: Model, body: bytes, *, problem: str, served_at: datetime) -> t
     ]
     version = model.id.version
     reply = to_json({"problem": problem, "version": version, "request_id": request_id, "predictions": predictions})
-    logged = Request(request_id, problem, version, served_at, rows.keys, rows.columns, scores.tolist(), decisions.tolist())
+    logged = Request(request_id, problem, version, served_at, rows.keys, columns, scores.tolist(), decisions.tolist())
     return reply, logged
 
 

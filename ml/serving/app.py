@@ -62,7 +62,7 @@ class Service:
     @asynccontextmanager
     async def running(self, _app: FastAPI) -> AsyncIterator[None]:
         """From the first champion loaded to the last row of the request log written."""
-        self.log = RequestLog(self.settings.database_url)
+        self.log = RequestLog(self.settings.database_url, lambda request: self.live[request.problem].without_forgotten(request))
         await asyncio.to_thread(self.starter.start)
         yield
         self.starter.stop()
@@ -99,9 +99,10 @@ class Service:
 
     def predict(self, name: str, body: bytes, logged: bool) -> bytes:
         """Answer a request with the one model that is live as it begins."""
-        reply, request = answer(self.model(name), body, problem=name, served_at=self.settings.now())
+        model = self.model(name)
+        reply, request = answer(model, body, problem=name, served_at=self.settings.now())
         if logged:
-            self.log.put(request)
+            self.log.put(model.hidden(request, self.live[name].problem.source.key))
         return reply
 
 

@@ -1,7 +1,10 @@
 """The live model of a problem: loaded beside the old one, proven, then swapped in one step."""
 
 import gc
+import json
+import math
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,11 +12,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ml.errors import DataError, EvergreenError, RefusedError, TransientError
+from ml import privacy, snapshot
+from ml.errors import DataError, EvergreenError, RefusedError
 from ml.problem import Problem
+from ml.redaction import Redactor
+from ml.requests import Request
 from ml.scoring import Scorer
 from ml.serving.schemas import Version
-from ml.store import Store, digest
+from ml.store import Store
 
 NOTE = "serving.json"
 Origin = Literal["ledger", "note", "deploy"]
@@ -21,12 +27,24 @@ Origin = Literal["ledger", "note", "deploy"]
 
 @dataclass(frozen=True)
 class Model:
-    """One loaded version. A request holds on to one of these from its first row to its last."""
+    """One loaded version. A request holds on to one of these from its first row to its last.
+
+    `learned` does to the rows of a request what was done to those the model learned from; `kept` what the problem asks of
+    everything that is stored, which may have changed since.
+    """
 
     id: Version
     scorer: Scorer
     origin: Origin
     since: datetime
+    learned: Redactor
+    kept: Redactor
+
+    def hidden(self, request: Request, key: str) -> Request:
+        """What the request log may hold of a request; `key` is the column that its keys are values of."""
+        rules = self.kept.rules
+        rows = request.rows if rules == self.learned.rules else [self.kept.row(row) for row in request.rows]
+        return replace(request, rows=rows, keys=[self.kept.value(key, one) for one in request.keys]) if rules else request
 
 
 @dataclass(frozen=True)
@@ -53,6 +71,8 @@ class LiveModel:
         self._now = now
         self._writers = threading.Lock()
         self._moves = 0
+        self._forgotten = privacy.Forgotten("")
+        self._asked_at = -math.inf
 
     @property
     def moves(self) -> int:
@@ -86,12 +106,25 @@ class LiveModel:
                 self._moves += 1
             self._write_note(None)
 
+    def without_forgotten(self, request: Request) -> Request:
+        """The request without the rows of people who were erased.
+
+        Raises: TransientError: the store is away.
+        """
+        if self.problem.privacy.subject not in (None, self.problem.source.key):
+            return request  # a request does not say who its rows are about
+        now = time.monotonic()
+        if now - self._asked_at > privacy.LEARNED_WITHIN_S:
+            self._forgotten, self._asked_at = privacy.forgotten(self.problem, self._store), now
+        left = [n for n, key in enumerate(request.keys) if key is None or not self._forgotten.holds(key)]
+        return request if len(left) == len(request.keys) else request.only(left)
+
     def note(self) -> Version | None:
         """What served last, as written down locally; None when nothing was, or the note is unreadable."""
         try:
             found = self._store.read_json(NOTE) if self._store.exists(NOTE) else None
             return Version.model_validate(found) if found else None
-        except (DataError, ValueError, OSError) as error:
+        except (EvergreenError, ValueError, OSError) as error:
             self.note_complaint = f"The note of the version that served last is unreadable: {error}"
             return None
 
@@ -109,20 +142,21 @@ class LiveModel:
             return state.current
         if state.previous is not None and state.previous.id == wanted:
             return replace(state.previous, origin=origin, since=self._now())
-        return Model(wanted, self._proven(wanted), origin, self._now())
+        scorer = self._proven(wanted)
+        learned = Redactor(scorer.redact, privacy.salt_of(self._store) if "hash" in scorer.redact.values() else b"")
+        kept = privacy.redactor(self.problem, self._store)
+        return Model(wanted, scorer, origin, self._now(), learned, kept)
 
     def _proven(self, wanted: Version) -> Scorer:
-        folder = self._store.path(f"runs/{wanted.run_key}/model")
-        who = f"Version {wanted.version} of {self.problem.name} ({folder})"
-        if not folder.is_dir():
+        name = snapshot.model_name(wanted.run_key)
+        who = f"Version {wanted.version} of {self.problem.name} ({self._store.location(name)})"
+        if not self._store.exists(name):
             raise RefusedError(f"{who} is not in this service's store. Give the service the store that trains, EVERGREEN_STORE.")
-        found = digest(folder)
-        if found != wanted.model_digest:
-            raise RefusedError(
-                f"{who} has been changed since it was registered: its digest is {found}, expected {wanted.model_digest}. "
-                "Restore the folder from a backup, or train again."
-            )
-        if (owner := self._store.read_json(f"runs/{wanted.run_key}/model/model.json").get("problem")) != self.problem.name:
+        try:
+            folder = snapshot.model_of(self._store, wanted.run_key, wanted.model_digest)
+        except DataError as error:
+            raise RefusedError(f"{who} cannot be served. {error}") from error
+        if (owner := json.loads((folder / "model.json").read_text()).get("problem")) != self.problem.name:
             raise RefusedError(f"{who} is a model of {owner!r}. Name a run of {self.problem.name}.")
         try:
             scorer = Scorer.load(folder)
@@ -144,7 +178,7 @@ class LiveModel:
         try:
             self._store.write_json(NOTE, served.model_dump() if served else None)
             self.note_complaint = ""
-        except (TransientError, OSError) as error:
+        except (EvergreenError, OSError) as error:
             self.note_complaint = f"The note of the serving version could not be written: {error}"
 
 

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TypedDict
 
@@ -23,7 +23,10 @@ RETRY_S = 1.0
 
 
 class Counts(TypedDict):
-    """Rows since the start; `error` is why rows wait, empty when they do not have to."""
+    """Rows since the start; `error` is why rows wait, empty when they do not have to.
+
+    Rows of erased people are not written, and count as written: nothing is amiss.
+    """
 
     written: int
     waiting: int
@@ -38,8 +41,15 @@ class RequestLog:
     newest rows are dropped and counted. `close` writes what waits.
     """
 
-    def __init__(self, database_url: str, *, capacity_rows: int = CAPACITY_ROWS) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        without_forgotten: Callable[[Request], Request] = lambda request: request,
+        *,
+        capacity_rows: int = CAPACITY_ROWS,
+    ) -> None:
         self._url = database_url
+        self._without_forgotten = without_forgotten
         self._capacity_rows = capacity_rows
         self._changed = threading.Condition()
         self._queue: deque[Request] = deque()
@@ -111,7 +121,8 @@ class RequestLog:
     def _write(self, batch: Sequence[Request]) -> None:
         if self._connection is None:
             self._connection = database.connect(self._url)
-        self._count(written=requests.append(self._connection, batch), dropped=0)
+        requests.append(self._connection, [self._without_forgotten(request) for request in batch])
+        self._count(written=sum(len(request.rows) for request in batch), dropped=0)
 
     def _write_one_by_one(self, batch: Sequence[Request], error: Exception) -> None:
         """A value that the database refuses must not hold up the rows around it for ever."""

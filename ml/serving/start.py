@@ -3,16 +3,15 @@
 import logging
 import threading
 from collections.abc import Collection, Mapping
-from pathlib import Path
 
 from ml import database
 from ml import problem as problems
-from ml.errors import ConfigError, EvergreenError, RefusedError
+from ml.errors import ConfigError, EvergreenError, TransientError
 from ml.ledger import Ledger
 from ml.serving.live import LiveModel
 from ml.serving.schemas import Version
 from ml.settings import Settings
-from ml.store import Store
+from ml.store import store_of
 
 logger = logging.getLogger("uvicorn.error")
 RETRY_S = 5.0
@@ -33,7 +32,7 @@ def open_problems(settings: Settings, but: Collection[str] = ()) -> tuple[dict[s
             logger.error("%s is not served: %s", name, error)
             broken[name] = str(error)
         else:
-            live[name] = LiveModel(problem, Store(Path(settings.store) / name), settings.now)
+            live[name] = LiveModel(problem, store_of(name, settings), settings.now)
     return live, broken
 
 
@@ -70,7 +69,7 @@ class Starter:
                 return
 
     def _ask_ledger(self, some: Mapping[str, LiveModel] | None = None) -> bool:
-        """Serve what the ledger names; False when it cannot be asked."""
+        """Serve what the ledger names; False when the ledger, or the store of a model, cannot be asked."""
         asked = dict(self._live if some is None else some)  # a copy: problems may be found meanwhile
         moves = {name: live.moves for name, live in asked.items()}
         try:
@@ -83,21 +82,27 @@ class Starter:
             self.ledger_complaint = str(error)
             return False
         self.ledger_complaint = ""
+        settled = True
         for name, champion in champions.items():
             if champion is not None:
                 wanted = Version(version=champion.version, run_key=champion.run_key, model_digest=champion.model_digest)
-                serve_champion(asked[name], wanted, unless_moved_since=moves[name])
-        return True
+                settled &= serve_champion(asked[name], wanted, unless_moved_since=moves[name])
+        return settled
 
 
-def serve_champion(live: LiveModel, champion: Version, *, unless_moved_since: int) -> None:
-    """Make the champion live; when it cannot be, what served last answers on and /health says why."""
+def serve_champion(live: LiveModel, champion: Version, *, unless_moved_since: int) -> bool:
+    """Make the champion live; when it cannot be, what served last answers on and /health says why.
+
+    Returns: False when it is worth another try, because the store is away.
+    """
     try:
         live.serve(champion, "ledger", unless_moved_since=unless_moved_since)
     except EvergreenError as error:
         logger.error("the champion of %s does not serve: %s", live.problem.name, error)
         serve_note(live)
         live.complaint = str(error)
+        return not isinstance(error, TransientError)
+    return True
 
 
 def serve_note(live: LiveModel) -> None:
@@ -107,5 +112,5 @@ def serve_note(live: LiveModel) -> None:
         return
     try:
         live.serve(noted, "note")
-    except RefusedError as error:
+    except EvergreenError as error:
         logger.error("what served last of %s cannot serve: %s", live.problem.name, error)

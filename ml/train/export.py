@@ -1,6 +1,7 @@
 """The model folder: raw columns in, score out, with an example that whoever loads it can check."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,13 @@ import pyarrow as pa
 
 from ml.features import Encoding, encoder
 from ml.features.fit import NUMERIC
+from ml.tables import ARROW_TYPES
 
 if TYPE_CHECKING:
     import keras
 
 EXAMPLES = 3
+WORDS = 12  # in the text of a typical row
 
 
 def write(folder: Path, core: "keras.Model", encoding: Encoding, *, about: dict[str, Any]) -> None:
@@ -43,8 +46,31 @@ def write(folder: Path, core: "keras.Model", encoding: Encoding, *, about: dict[
     (folder / "model.json").write_text(json.dumps(content, indent=2))
 
 
+def typical(encoding: Encoding) -> pa.Table:
+    """Rows made of what the encoder learned: the most frequent values, the next ones, and one in which all is missing.
+
+    A model's folder is copied, served and kept; its example must not be anybody's row.
+    """
+    kinds = {name: feature.type for name, feature in encoding.features.items()}
+    columns = {name: [*(_typical(encoding, name, place) for place in range(EXAMPLES - 1)), None] for name in kinds}
+    return pa.table({name: pa.array(values, ARROW_TYPES[kinds[name]]) for name, values in columns.items()})
+
+
+def _typical(encoding: Encoding, name: str, place: int) -> Any:
+    kind, learned = encoding.features[name].type, encoding.statistics[name]
+    if kind == "number":
+        return learned.mean if place else learned.median
+    if kind == "boolean":
+        return place == 0
+    if kind == "datetime":
+        return datetime(2000, 1 + place, 3 + place, 8 + 9 * place, 30, tzinfo=UTC)
+    if kind == "text":
+        return " ".join(learned.vocabulary[place * WORDS : (place + 1) * WORDS])
+    return learned.vocabulary[min(place, len(learned.vocabulary) - 1)] if learned.vocabulary else None
+
+
 def write_example(folder: Path, rows: pa.Table, scores: npt.NDArray[np.float64]) -> None:
-    """Keep a few rows as a client would send them, with the scores that training saw."""
+    """Keep a few rows as a client would send them, with the scores that the trained network gives them."""
     names = json.loads((folder / "model.json").read_text())["features"]
     sample = rows.select(list(names)).slice(0, EXAMPLES).to_pylist()
     plain = [{name: json_value(value) for name, value in row.items()} for row in sample]

@@ -1,13 +1,12 @@
 """The stage: fit, choose the threshold, export, prove that the export answers alike, score the baseline."""
 
-import json
 import logging
 import time
 from typing import Any
 
 import numpy as np
 
-from ml import metrics, snapshot
+from ml import features, metrics, snapshot
 from ml.context import Context
 from ml.errors import DataError
 from ml.features import encoder
@@ -36,10 +35,10 @@ def run(context: Context) -> Trained:
         about.success.model_dump(),
         about.problem.task,
     ]
-    return context.once(Trained, inputs, lambda: _train(context))
+    return context.once(Trained, inputs, lambda: _train(context, prepared.rows_digest))
 
 
-def _train(context: Context) -> Trained:
+def _train(context: Context, rows_digest: str) -> Trained:
     snapshot.refuse_to_replace(context)
     started = time.monotonic()
     about, encoding = context.problem, snapshot.encoding_of(context)
@@ -64,6 +63,7 @@ def _train(context: Context) -> Trained:
         np.save(file, baseline.scores(about.success.baseline, train, test, sizes), allow_pickle=False)
     return Trained(
         model_digest=digest(context.file(MODEL)),
+        rows_digest=rows_digest,
         num_parameters=fitted.model.count_params(),
         epochs=len(fitted.history["loss"]),
         best_epoch=fitted.best_epoch,
@@ -76,16 +76,22 @@ def _train(context: Context) -> Trained:
 def _export(context: Context, fitted: fit.Fitted, test: fit.Arrays, threshold: float) -> float:
     """Write the model folder; returns the largest difference between its scores on raw rows and the network's own."""
     rows, expected = snapshot.rows_of(context, "test").slice(0, EXPORT_ROWS), fit.predict(fitted.model, test)[:EXPORT_ROWS]
-    about: dict[str, Any] = {"problem": context.problem.name, "run_key": context.run_key, "threshold": threshold}
+    about: dict[str, Any] = {
+        "problem": context.problem.name,
+        "run_key": context.run_key,
+        "threshold": threshold,
+        "redact": context.problem.privacy.redact,  # what its rows went through, so that the service does the same
+    }
+    encoding = snapshot.encoding_of(context)
+    example = export.typical(encoding)
+    raw = features.inputs(example, encoding.features, timezone=encoding.timezone)
     with context.store.replacing(context.name(MODEL)) as folder:
-        export.write(folder, fitted.model, snapshot.encoding_of(context), about=about)
-        export.write_example(folder, rows, expected)
+        export.write(folder, fitted.model, encoding, about=about)
+        export.write_example(folder, example, fit.predict(fitted.model, encoder.encode(encoder.build(encoding), raw)))
         difference = float(np.abs(Scorer.load(folder).score(rows) - expected).max())
         if not difference <= EXPORT_TOLERANCE:
-            example = json.loads((folder / "example.json").read_text())["rows"][:1]
             raise DataError(
                 f"The exported model differs from the trained one by {difference:.2e} on raw rows (allowed "
-                f"{EXPORT_TOLERANCE:.0e}), for example near {example}. "
-                "Encoding while training and inside the model must be the same code."
+                f"{EXPORT_TOLERANCE:.0e}). Encoding while training and inside the model must be the same code."
             )
     return difference

@@ -1,20 +1,25 @@
 """The stage: read `raw`, judge, split, write, and prove that no row went missing."""
 
 import logging
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from ml import marks
+from ml import daily, marks
 from ml.context import Context
 from ml.errors import DataError
+from ml.profile import Profile
 from ml.records import Ingested, RuleResult, Validated
-from ml.tables import DAY
-from ml.validate import suite
-from ml.validate.suite import Outcome
+from ml.validate import history, report, split, suite, write
+from ml.validate.batch import Batch, open_batch
+from ml.validate.history import Due, Evidence
+from ml.validate.judge import judge, judge_pieces
+from ml.validate.report import Report
+from ml.validate.split import Bad
+from ml.validate.write import Ready
 from ml.window import Window
 
 if TYPE_CHECKING:
@@ -30,10 +35,11 @@ def run(context: Context) -> Validated:
         ConfigError: the suite is not whole.
         DataError: a critical table rule broke, a day is empty, or too many rows are bad; `valid` is untouched then and
             all rows are still in `raw`.
+        TransientError: somebody else wrote the same days meanwhile.
     """
     ingested = context.record(Ingested)
     if ingested.num_rows == 0:
-        raise DataError(f"There is nothing to validate: {context.problem.source.table} had no rows in {ingested.window}.")
+        raise DataError(f"There is nothing to validate: {context.problem.source.place} had no rows in {ingested.window}.")
     path = suite_path(context)
     rules = suite.load(path)
     inputs = [ingested.model_dump(mode="json"), path.read_text(), context.problem.validation.model_dump()]
@@ -47,22 +53,15 @@ def suite_path(context: Context) -> Path:
     return beside if beside.is_file() else context.settings.expectations / name
 
 
-def separate(rows: pa.Table, outcomes: list[Outcome], *, run_key: str) -> tuple[pa.Table, pa.Table]:
-    """Rows that keep every critical row rule, and the others with the rules they broke (`_rules`) and the run.
+def broken_by(context: Context, rows: pa.Table) -> list[list[str]]:
+    """The critical row rules of the present suite that each row breaks among these rows; none for a good row.
 
-    Returns: (valid, quarantined); together exactly `rows`.
+    Raises: as `suite.load` and `judge`.
     """
-    broken: dict[int, list[str]] = {}
-    for outcome in outcomes:
-        if outcome.result.severity == "critical":
-            for position in outcome.rows:
-                broken.setdefault(position, []).append(outcome.result.rule)
-    bad = np.zeros(rows.num_rows, dtype=bool)
-    bad[sorted(broken)] = True
-    quarantined = rows.filter(pa.array(bad))
-    quarantined = quarantined.append_column("_rules", pa.array([broken[p] for p in sorted(broken)], pa.list_(pa.string())))
-    quarantined = quarantined.append_column("_run_key", pa.array([run_key] * quarantined.num_rows, pa.string()))
-    return rows.filter(pa.array(~bad)), quarantined
+    bad = split.bad_rows(judge(rows, suite.load(suite_path(context))))
+    positions, broken = bad.between(0, rows.num_rows)
+    found = dict(zip(positions.tolist(), broken.to_pylist(), strict=True))
+    return [found.get(position, []) for position in range(rows.num_rows)]
 
 
 def every_day_has_rows(days: set[str], window: Window) -> RuleResult:
@@ -80,36 +79,87 @@ def every_day_has_rows(days: set[str], window: Window) -> RuleResult:
 
 
 def _validate(context: Context, ingested: Ingested, rules: "gx.ExpectationSuite") -> Validated:
-    rows = context.table("raw").read(ingested.window, version=ingested.version)
-    outcomes = suite.judge(rows, rules)
-    results = [outcome.result for outcome in outcomes]
-    if not context.problem.validation.allow_empty_days:
-        began = max(ingested.start, context.table("raw").days()[0])  # before its first day a source has no gaps
-        days = set(pc.unique(rows[DAY]).to_pylist())
-        results.append(every_day_has_rows(days, Window(began, ingested.end)))
-    for result in (result for result in results if not result.holds):
-        log.warning("validate: %s %s broke: %s", result.severity, result.rule, result.observed)
-    valid, quarantined = separate(rows, outcomes, run_key=context.run_key)
-    context.store.write_json(context.name("validation.json"), [result.model_dump(mode="json") for result in results])
-    _refuse(results, num_rows=rows.num_rows, num_bad=quarantined.num_rows, limit=context.problem.validation.max_quarantined_share)
-    aside = context.table("quarantine").replace(ingested.window, quarantined)
-    version = context.table("valid").replace(ingested.window, valid)
-    record = Validated(
+    batch = open_batch(context, ingested)
+    page = Report(context, {"run_key": context.run_key, "start": str(ingested.start), "end": str(ingested.end)})
+    with page.written():
+        bad = _judge_rows(context, batch, rules, page)
+        past = _past(context, batch.window)
+        due = history.days_due(past, batch.window, context.problem, asked=context.window is not None)
+        with write.staged(context, batch, bad, {*due.rows, *due.labels}) as ready:
+            _judge_history(context, batch, ready, (past, due), page)
+            version, aside = write.let_in(context, batch, ready)
+        daily.keep(context, ready.seen.profiler.result(), context.table("valid").files())
+        days = write.reconcile(context, batch)
+        num_valid, num_aside = (sum(counts[name] for counts in days.values()) for name in ("valid", "quarantined"))
+        page.content |= {"num_valid": num_valid, "num_quarantined": num_aside, "days": days}
+    marks.mark_validated(context, ingested.window)
+    log.info("validate: %d valid + %d quarantined = %d ingested", num_valid, num_aside, batch.num_rows)
+    return Validated(
         start=ingested.start,
         end=ingested.end,
         version=version,
-        num_ingested=ingested.num_rows,
-        num_valid=context.table("valid").read(ingested.window, columns=[DAY], version=version).num_rows,
-        num_quarantined=context.table("quarantine").read(ingested.window, columns=[DAY], version=aside).num_rows,
-        rules=tuple(results),
+        raw_version=ingested.version,
+        quarantine_version=aside,
+        num_ingested=batch.num_rows,
+        num_valid=num_valid,
+        num_quarantined=num_aside,
+        rules=tuple(page.results),
     )
-    _reconcile(record)
-    marks.mark_validated(context, ingested.window)
-    log.info("validate: %d valid + %d quarantined = %d ingested", record.num_valid, record.num_quarantined, record.num_ingested)
-    return record
 
 
-def _refuse(results: list[RuleResult], *, num_rows: int, num_bad: int, limit: float) -> None:
+def _judge_rows(context: Context, batch: Batch, rules: "gx.ExpectationSuite", page: Report) -> Bad:
+    """The suite and the empty days; the first chance to say no, when nothing has been written yet."""
+    outcomes = judge_pieces(batch.read, batch.schema, rules)
+    for outcome in outcomes:
+        page.add(outcome.result, report.of_suite(outcome))
+    if not context.problem.validation.allow_empty_days:
+        began = max(batch.window.start, batch.table.days()[0])  # before its first day a source has no gaps
+        result = every_day_has_rows(set(batch.num_rows_by_day), Window(began, batch.window.end))
+        page.add(result, report.of_window(result))
+    bad = split.bad_rows(outcomes)
+    shown = write.rows_at(batch, bad, bad.rows[: report.ROWS])
+    page.content |= {
+        "num_ingested": batch.num_rows,
+        "num_valid": 0,
+        "num_quarantined": len(bad.rows),
+        "days": {day: {"ingested": number} for day, number in batch.num_rows_by_day.items()},
+        "examples": [report.plain(row) for row in shown],
+    }
+    _refuse(page.results, num_rows=batch.num_rows, num_bad=len(bad.rows), limit=context.problem.validation.max_quarantined_share)
+    return bad
+
+
+def _past(context: Context, window: Window) -> dict[date, Profile]:
+    """What the days before a window looked like, and its own days as far as they were validated before."""
+    weeks = timedelta(weeks=context.problem.validation.history.trailing_weeks)
+    held = context.table("valid")
+    if not any(day < window.start for day in (held.days() if held.exists else ())):
+        return {}  # the first night: there is nothing to compare with
+    return daily.profiles(context, Window(window.start - weeks, window.end))
+
+
+def _judge_history(context: Context, batch: Batch, ready: Ready, known: tuple[Mapping[date, Profile], Due], page: Report) -> None:
+    """The last chance to say no: the rows are staged, and no version names them."""
+    past, due = known
+    inside = ready.seen.profiler.result()
+    num_repeated, num_identical = ready.seen.num_twice(batch)
+    seen = Evidence(
+        window=batch.window,
+        due=due,
+        inside=inside,
+        before={day: profile for day, profile in past.items() if day not in inside},
+        newest=ready.seen.newest,
+        num_rows=batch.num_rows,
+        num_repeated=num_repeated,
+        num_identical=num_identical,
+    )
+    outcomes = history.judge(seen, context.problem)
+    for outcome in outcomes:
+        page.add(outcome.result, report.of_history(outcome))
+    _refuse([outcome.result for outcome in outcomes], num_rows=batch.num_rows, num_bad=0, limit=1)
+
+
+def _refuse(results: Sequence[RuleResult], *, num_rows: int, num_bad: int, limit: float) -> None:
     """Stop the night where the batch as a whole is not to be trusted."""
     stops = [r for r in results if r.kind == "table" and r.severity == "critical" and not r.holds]
     if stops:
@@ -117,7 +167,7 @@ def _refuse(results: list[RuleResult], *, num_rows: int, num_bad: int, limit: fl
         raise DataError(
             f"The batch breaks {len(stops)} critical rule(s) and was not let through: {told}. "
             "Its rows are in `raw`; nothing downstream has seen them. Mend the source and clear from ingest on, or mend the "
-            "suite and clear validate."
+            "suite or [validation] and clear validate."
         )
     if num_bad > limit * num_rows:
         told = "; ".join(
@@ -126,13 +176,4 @@ def _refuse(results: list[RuleResult], *, num_rows: int, num_bad: int, limit: fl
         raise DataError(
             f"{num_bad} of {num_rows} rows are bad, more than [validation] max_quarantined_share = {limit:.0%} allows: "
             f"{told}. All rows are in `raw`. Mend the source and clear from ingest on, or the suite and clear validate."
-        )
-
-
-def _reconcile(record: Validated) -> None:
-    """valid + quarantined = ingested, counted in the tables as written."""
-    if record.num_valid + record.num_quarantined != record.num_ingested:
-        raise DataError(
-            f"{record.num_valid} valid + {record.num_quarantined} quarantined rows are in the tables, but "
-            f"{record.num_ingested} were ingested. Another run may have written the same days; clear this task."
         )

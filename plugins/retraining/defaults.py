@@ -27,9 +27,13 @@ DEFAULT_ARGS: dict[str, Any] = {
     "max_retry_delay": timedelta(minutes=5),
     "retry_policy": RETRY_POLICY,
     "show_return_value_in_logs": False,  # the log has a line for people instead
-    # backfills pass `max_active_runs` by: this keeps two runs of a problem from training at once
+    # backfills pass `max_active_runs` by: this keeps two runs of a problem from training or promoting at once
     "max_active_tis_per_dag": 1,
 }
+
+SIDE_BY_SIDE: dict[str, Any] = {"max_active_tis_per_dag": None}  # for tasks that write days: those of a backfill run in parallel
+# for tasks that write pages: a night must not wait long for them, nor a slot be held by them
+FOR_PEOPLE: dict[str, Any] = {"retries": 2, "execution_timeout": timedelta(minutes=15)}
 
 
 def arguments(kind: str, problem: ProblemFile, doc: str | None) -> dict[str, Any]:

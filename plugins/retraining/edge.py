@@ -70,6 +70,11 @@ def answered_already(context: "Context") -> str | None:
     return f"no retrain of {name} is due any more; to retrain all the same, trigger this DAG by hand"
 
 
+def only_data(context: "Context") -> str | None:
+    """Why a run ends once its rows are validated: a backfill of a month would train thirty models that nobody asked for."""
+    return "a backfill brings data; the next night learns from it" if context.reason == "backfill" else None
+
+
 def skip(why: str) -> NoReturn:
     """End this task, and what follows it, without fault."""
     log.info("Skipped: %s.", why)  # Airflow's own line says only that a task was skipped
@@ -107,12 +112,15 @@ def answer_drift(context: "Context") -> None:
     A nightly run answers too, so that a lost event does not leave the request standing. Dry runs, backfills and runs by
     hand do not: they may have looked at any window.
     """
-    from ml.records import Verdict
+    from ml.records import Prepared, Verdict
 
     if context.dry_run or context.reason not in ("drift", "schedule"):
         return
     book = ledger(context)
     for work in book.due(context.problem.name, "retrain"):
+        out = set(work.body.get("excluded", ()))
+        if out and not out <= {str(day) for day in context.record(Prepared).excluded}:
+            continue  # this run froze its rows before these days were taken out
         book.done(work, f"{context.run_key}: {context.record(Verdict).decision}")
         log.info("Answered the retrain that was asked for as %s.", work.key)
 

@@ -4,6 +4,8 @@ from typing import Any
 
 from airflow.sdk import BaseOperatorLink
 
+from retraining import pages
+
 
 class MlflowLink(BaseOperatorLink):  # type: ignore[misc]  # Airflow comes without types
     """To the run in MLflow that `register` wrote. The worker works it out once, and Airflow keeps the address."""
@@ -18,7 +20,60 @@ class MlflowLink(BaseOperatorLink):  # type: ignore[misc]  # Airflow comes witho
         return str(returned.get("url", ""))
 
 
+class PageLink(BaseOperatorLink):  # type: ignore[misc]
+    """To one of the pages that the run writes for people."""
+
+    page = ""
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """Where Airflow shows the page, whether it is written already or not."""
+        from airflow.sdk.configuration import conf
+
+        from retraining import edge
+
+        _, _, problem = ti_key.dag_id.partition("_")
+        here = str(conf.get("api", "base_url", fallback="")).rstrip("/")
+        return here + pages.address(problem, edge.run_key(ti_key.run_id), self.page)
+
+
+class ValidationLink(PageLink):
+    """Which rules the batch kept, and which rows did not."""
+
+    name, page = "Validation report", "validation.html"
+
+
+class DataLink(PageLink):
+    """What the data look like."""
+
+    name, page = "Data report", "data.html"
+
+
+class MonitorLink(PageLink):
+    """Requests beside what the champion learned from, drawn by Evidently."""
+
+    name, page = "Drift report", "monitor.html"
+
+
 def to_mlflow(task: Any) -> Any:
-    """The same task with the button."""
-    task.operator.operator_extra_links = (MlflowLink(),)
+    """The same task with the button to MLflow."""
+    return _with(task, MlflowLink())
+
+
+def to_reports(task: Any) -> Any:
+    """The same task with buttons to the pages about the run's data."""
+    return _with(task, ValidationLink(), DataLink())
+
+
+def to_validation(task: Any) -> Any:
+    """The same task with the button to the validation report."""
+    return _with(task, ValidationLink())
+
+
+def to_drift(task: Any) -> Any:
+    """The same task with the button to the drift report."""
+    return _with(task, MonitorLink())
+
+
+def _with(task: Any, *buttons: Any) -> Any:
+    task.operator.operator_extra_links = buttons
     return task

@@ -19,7 +19,7 @@ from airflow.sdk.exceptions import AirflowTimetableInvalid
 SECTIONS = {
     "problem": ("name", "title", "owner", "description"),
     "source": ("timezone",),
-    "schedule": ("retrain", "monitor"),
+    "schedule": ("retrain", "monitor", "housekeeping"),
 }
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -39,6 +39,7 @@ class ProblemFile:
     timezone: str = "UTC"
     retrain: str = "0 3 * * *"
     monitor: str = "30 5 * * *"
+    housekeeping: str = "0 5 * * 0"
 
     def __post_init__(self) -> None:
         for field, value in vars(self).items():
@@ -47,8 +48,8 @@ class ProblemFile:
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", self.name):
             raise ProblemFileError(f"[problem] name = {self.name!r} cannot name a DAG. Use a-z, 0-9 and _, at most 40.")
         _demand_timezone(self.timezone)
-        _demand_cron("retrain", self.retrain)
-        _demand_cron("monitor", self.monitor)
+        for field in SECTIONS["schedule"]:
+            _demand_cron(field, getattr(self, field))
 
 
 def folder() -> Path:

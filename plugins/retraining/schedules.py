@@ -10,10 +10,8 @@ from retraining.problems import ProblemFile
 
 
 def retrain(problem: ProblemFile) -> Any:
-    """Every night and on drift; only on drift while history is replayed."""
-    drift = assets.drift(problem.name)
-    nightly = _cron(problem.retrain, problem)
-    return AssetOrTimeSchedule(timetable=nightly, assets=drift) if nightly else [drift]
+    """Every night and on drift; only on drift while history is replayed. Either way a backfill finds every night."""
+    return AssetOrTimeSchedule(timetable=_cron(problem.retrain, problem), assets=assets.drift(problem.name))
 
 
 def monitor(problem: ProblemFile) -> Any:
@@ -21,11 +19,18 @@ def monitor(problem: ProblemFile) -> Any:
     return _cron(problem.monitor, problem)
 
 
-def _cron(expression: str, problem: ProblemFile) -> CronTriggerTimetable | None:
+def housekeeping(problem: ProblemFile) -> Any:
+    """Every week; only by hand while history is replayed."""
+    return _cron(problem.housekeeping, problem)
+
+
+def _cron(expression: str, problem: ProblemFile) -> Any:
     """The timetable is named, because a bare cron text has a meaning that depends on Airflow's configuration.
 
-    None while `EVERGREEN_CLOCK_FILE` replays history: the replay says when a night begins, the wall clock must not.
+    While `EVERGREEN_CLOCK_FILE` replays history, the replay says when a night begins, the wall clock must not.
     """
     if os.environ.get("EVERGREEN_CLOCK_FILE"):
-        return None
+        from retraining.timetables import ReplayedCronTimetable
+
+        return ReplayedCronTimetable(expression, timezone=problem.timezone)
     return CronTriggerTimetable(expression, timezone=problem.timezone)

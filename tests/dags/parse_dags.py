@@ -9,23 +9,33 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pendulum
+
 
 def main(folder: str, result: str) -> None:
     from airflow.dag_processing.dagbag import DagBag
     from airflow.serialization.serialized_objects import DagSerialization
+    from airflow.timetables.base import TimeRestriction
 
+    month = [pendulum.datetime(2013, 1, day, tz="UTC") for day in (1, 31)]
+    asked = {"scheduler": TimeRestriction(None, None, catchup=False), "backfill": TimeRestriction(*month, catchup=True)}
     before = time.process_time()
     bag = DagBag(folder, collect_dags=True)
     seconds = time.process_time() - before
     modules = sorted(sys.modules)  # before serialization, which is the dag processor's work and not the files'
     serialized = {name: DagSerialization.to_dict(dag)["dag"] for name, dag in bag.dags.items()}
     for name, dag in bag.dags.items():
-        DagSerialization.from_dict({"__version": 3, "dag": serialized[name]})
+        starts = DagSerialization.from_dict({"__version": 3, "dag": serialized[name]}).timetable
         serialized[name]["wiring"] = {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks}
         serialized[name]["docs"] = {task.task_id: task.doc_md for task in dag.tasks}
         serialized[name]["outlets"] = {task.task_id: [asset.name for asset in task.outlets] for task in dag.tasks}
         fields = {field: dag.params.get_param(field) for field in dag.params}
         serialized[name]["form"] = {field: param.schema | {"default": param.value} for field, param in fields.items()}
+        serialized[name]["next"] = {
+            who: str(starts.next_dagrun_info(last_automated_data_interval=None, restriction=limits))
+            for who, limits in asked.items()
+        }
+        serialized[name]["side_by_side"] = {task.task_id: task.max_active_tis_per_dag for task in dag.tasks}
         serialized[name]["tries"] = {task.task_id: tries(task) for task in dag.tasks}
     found = {
         "dags": serialized,

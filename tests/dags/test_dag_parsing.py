@@ -8,7 +8,7 @@ import pytest
 
 from tests.dags.conftest import PROJECT, Parse, write_problems
 
-KINDS = ("retrain", "promote", "deploy", "monitor")
+KINDS = ("retrain", "promote", "deploy", "monitor", "housekeeping")
 HEAVY = {
     *("tensorflow", "keras", "mlflow", "pandas", "great_expectations", "evidently", "sklearn", "matplotlib"),
     *("pyarrow", "deltalake", "psycopg2", "boto3", "scipy"),
@@ -19,7 +19,7 @@ def dag_ids(*problems: str) -> set[str]:
     return {f"{kind}_{problem}" for kind in KINDS for problem in problems}
 
 
-def test_two_problem_files_make_four_dags_each(two):
+def test_two_problem_files_make_one_dag_of_each_kind_each(two):
     assert two["import_errors"] == {}
     assert set(two["dags"]) == dag_ids("flights", "complaints")
 
@@ -45,6 +45,10 @@ BROKEN = {
     "no name": ('[problem]\ntitle = "?"\n', "the file is called broken.toml"),
     "no section": ('problem = "broken"\n', "Write [problem] on a line of its own"),
     "no cron": ('[problem]\nname = "broken"\n[schedule]\nretrain = "at night"\n', "'at night' is no cron expression"),
+    "no weekly cron": (
+        '[problem]\nname = "broken"\n[schedule]\nhousekeeping = "weekly"\n',
+        "[schedule] housekeeping = 'weekly' is no cron expression",
+    ),
     "no zone": ('[problem]\nname = "broken"\n[source]\ntimezone = "Mars"\n', "timezone = 'Mars' is unknown"),
     "no quotes": ('[problem]\nname = "broken"\nowner = 3\n', "owner = 3 is no text"),
 }

@@ -19,8 +19,11 @@ CASES = {
     "deploy without a champion": {"dag": "deploy_flights"},
     "monitor without a champion": {"dag": "monitor_flights", "given": "report"},
     "promote with nothing due": {"dag": "promote_flights"},
+    "housekeeping of an empty store": {"dag": "housekeeping_flights"},
     "misspelt parameter": {"dag": "retrain_flights", "conf": {"windw": "2013-01-01"}},
     "wrong window": {"dag": "retrain_flights", "conf": {"window": "2013-02-01/2013-01-01"}},
+    "validation failed": {"dag": "retrain_flights", "given": "ingest"},
+    "only the pages failed": {"dag": "retrain_flights", "conf": {"windw": "2013"}, "given": f"{BEFORE_ANNOUNCE}|announce"},
     "no promotion due": {"dag": "retrain_flights", "given": BEFORE_ANNOUNCE},
     "a promotion due": {"dag": "retrain_complaints", "given": BEFORE_ANNOUNCE},
 }
@@ -61,9 +64,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         ("deploy without a champion", "success", {"deploy": "skipped"}),
         ("monitor without a champion", "success", {"monitor": "success", "report": "success", "announce": "skipped"}),
         ("promote with nothing due", "success", {"promote": "skipped", "announce": "skipped"}),
+        ("housekeeping of an empty store", "success", {"purge": "success", "vacuum": "success"}),
         ("misspelt parameter", "failed", {"ingest": "failed", "announce": "upstream_failed"}),
         ("wrong window", "failed", {"ingest": "failed", "announce": "upstream_failed"}),
-        ("no promotion due", "success", {"announce": "skipped"}),
+        ("validation failed", "failed", {"validate": "failed", "report": "skipped", "announce": "upstream_failed"}),
+        ("only the pages failed", "success", {"validate": "success", "report": "failed", "announce": "success"}),
+        ("no promotion due", "success", {"announce": "skipped", "report": "skipped"}),
         ("a promotion due", "success", {"announce": "success"}),
     ],
 )
@@ -87,6 +93,7 @@ def test_a_run_keeps_its_records_in_a_folder_named_after_it(runs):
         "'windw', which this DAG does not know. Known: 'window', 'dry_run', 'reason'",
         "holds no day: its end must be later than its start",
         "Announced: promote is due for complaints: night-1.",
+        "vacuum: removed nothing",
     ],
 )
 def test_the_log_says_why(runs, line):

@@ -7,7 +7,8 @@ from tests.dags.conftest import Parse, write_problems
 WIRING: dict[str, dict[str, list[str]]] = {
     "retrain": {
         "ingest": ["validate"],
-        "validate": ["prepare"],
+        "validate": ["prepare", "report"],
+        "report": [],
         "prepare": ["train"],
         "train": ["evaluate"],
         "evaluate": ["gate"],
@@ -18,6 +19,7 @@ WIRING: dict[str, dict[str, list[str]]] = {
     "promote": {"promote": ["announce"], "announce": []},
     "deploy": {"deploy": []},
     "monitor": {"monitor": ["announce", "report"], "announce": [], "report": []},
+    "housekeeping": {"purge": ["vacuum"], "vacuum": []},
 }
 OUTLETS = {"retrain": "candidate_flights", "promote": "champion_flights", "monitor": "drift_flights"}
 
@@ -83,18 +85,28 @@ def test_monitor_starts_in_the_morning_in_the_problems_zone(two):
     assert (cron(dag)["expression"], cron(dag)["timezone"]) == ("30 5 * * *", "America/New_York")
 
 
+def test_housekeeping_starts_once_a_week_in_the_problems_zone(two):
+    dag = two["dags"]["housekeeping_flights"]
+    assert (cron(dag)["expression"], cron(dag)["timezone"]) == ("0 5 * * 0", "America/New_York")
+
+
 @pytest.mark.parametrize(("kind", "asset"), [("promote", "candidate_flights"), ("deploy", "champion_flights")])
 def test_promote_and_deploy_follow_events_of_their_own_problem(two, kind, asset):
     condition = two["dags"][f"{kind}_flights"]["timetable"]["__var"]["asset_condition"]
     assert [entry["name"] for entry in condition["objects"]] == [asset]
 
 
-def test_nothing_follows_the_wall_clock_while_history_is_replayed(parse: Parse, tmp_path):
+def test_nothing_follows_the_wall_clock_while_history_is_replayed_but_a_backfill_finds_every_night(parse: Parse, tmp_path):
     found = parse(write_problems(tmp_path / "problems", "flights"), EVERGREEN_CLOCK_FILE=str(tmp_path / "clock"))
-    assert len(found["dags"]) == 4
-    assert not [name for name, dag in found["dags"].items() if "Cron" in str(dag["timetable"])]
-    condition = found["dags"]["retrain_flights"]["timetable"]["__var"]["asset_condition"]
-    assert [entry["name"] for entry in condition["objects"]] == ["drift_flights"]
+    assert {dag["next"]["scheduler"] for dag in found["dags"].values()} == {"None"}
+    assert "DateTime(2013, 1, 1, " in found["dags"]["retrain_flights"]["next"]["backfill"]
+    assert found["dags"]["retrain_flights"]["timetable"]["__var"]["asset_condition"]["name"] == "drift_flights"
+
+
+def test_days_of_a_backfill_are_read_side_by_side_and_nothing_else_is(two):
+    limits = two["dags"]["retrain_flights"]["side_by_side"]
+    assert {task for task, limit in limits.items() if limit is None} == {"ingest", "validate"}
+    assert {limit for task, limit in limits.items() if task not in ("ingest", "validate")} == {1}
 
 
 def test_the_retrain_form_may_stay_empty_and_says_how_a_window_is_written(two):

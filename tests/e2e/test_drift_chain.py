@@ -76,7 +76,7 @@ def test_drift_leads_to_a_retrain_a_promotion_and_a_new_answer(chain):
 
 
 def test_the_new_champion_won_on_the_same_rows(chain, stack):
-    runs = driving.context(stack, "summer", "any").store.path("runs")
+    runs = driving.context(stack, "summer", "any").store.fetch("runs")
     (folder,) = [path for path in runs.iterdir() if path.name.startswith("asset_triggered") and (path / "gate.json").exists()]
     one = driving.context(stack, "summer", folder.name)
     assert one.record(Verdict).decision == "promote"

@@ -18,7 +18,7 @@ from ml import card, samples
 from ml.embedded import demo
 from ml.embedded.stack import AIRFLOW_USER
 from ml.ledger import Ledger
-from ml.records import Evaluated, Registered, Verdict
+from ml.records import Evaluated, Registered, Validated, Verdict
 from ml.registry import Registry
 from tests.e2e import driving
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.timeout(900)
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync")  # fmt: skip
-TASKS = ("ingest", "validate", "prepare", "train", "evaluate", "gate", "register", "announce")
+TASKS = ("ingest", "validate", "report", "prepare", "train", "evaluate", "gate", "register", "announce")
 WAIT_MS = 30_000  # a page's first load compiles and asks for much; on a busy machine that takes seconds
 LARGEST = 300_000  # bytes of a picture that a README may show
 
@@ -187,6 +187,52 @@ def test_the_button_of_register_leads_to_the_version_among_the_models(night, sta
     expect(tab.get_by_text("Model registry", exact=True)).to_be_visible()
     picture(tab, "mlflow-from-airflow")
     tab.close()
+
+
+def follow(page: Page, address: str, button: str) -> None:
+    """Click a task's button that leads to a page inside Airflow."""
+    page.goto(address)
+    page.get_by_role("link", name=button, exact=True).click()
+    page.wait_for_url("**/evergreen/**")
+
+
+def test_the_button_of_validate_leads_to_its_report_which_reads_well_in_the_dark_and_on_a_phone(night, stack, page, picture):
+    validated = driving.context(stack, "flights", f"night-{night}").record(Validated)
+    follow(page, f"{stack.airflow_url}/dags/retrain_flights/runs/night-{night}/tasks/validate/details", "Validation report")
+    expect(page.get_by_role("heading", name="Late arrivals: validation")).to_be_visible()
+    expect(page.get_by_text(f"{validated.num_ingested:,} ingested = {validated.num_valid:,} valid")).to_be_visible()
+    picture(page, "validation-report")
+    page.emulate_media(color_scheme="dark")
+    picture(page, "validation-report-dark")
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    picture(page, "validation-report-phone")
+
+
+def test_a_reports_address_is_of_no_use_to_who_is_not_logged_in(night, stack, visitor):
+    answer = visitor.goto(f"{stack.airflow_url}/evergreen/flights/runs/night-{night}/validation.html")
+    assert answer is not None
+    assert answer.status == 401
+    expect(visitor.get_by_text("Late arrivals")).to_be_hidden()
+
+
+def test_the_button_of_monitor_leads_to_evidentlys_charts_which_draw_in_their_sandbox(night, stack, page, picture):
+    follow(page, f"{stack.airflow_url}/dags/monitor_flights/runs/evening-{night}/tasks/monitor/details", "Drift report")
+    expect(page.locator(".js-plotly-plot").first).to_be_visible()
+    assert page.evaluate("try { document.cookie; 'read' } catch (error) { error.name }") == "SecurityError"
+    picture(page, "drift-report")
+
+
+def test_mlflow_shows_the_validation_report_among_the_runs_artifacts(night, stack, visitor, picture):
+    open_version(visitor, stack)
+    visitor.get_by_role("link", name=f"night-{night}").click()
+    visitor.get_by_role("tab", name="Artifacts").click()
+    visitor.get_by_text("validation.html", exact=True).click()
+    frame = visitor.frame_locator("iframe")
+    expect(frame.get_by_role("heading", name="Late arrivals: validation")).to_be_visible()
+    expect(frame.get_by_text("Rows and their values are left out here")).to_be_visible()
+    visitor.set_viewport_size({"width": 1200, "height": 900})
+    picture(visitor, "mlflow-validation-report")
 
 
 def test_the_version_shows_its_card_alias_and_tags(night, stack, visitor, picture):

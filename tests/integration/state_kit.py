@@ -12,7 +12,7 @@ import numpy as np
 from ml import settings
 from ml.context import Context
 from ml.problem import Problem
-from ml.records import Evaluated, Ingested, Interval, Part, Prepared, Record, Rule, Scores, Trained, Verdict
+from ml.records import Evaluated, Ingested, Interval, Part, Prepared, Record, Rule, Scores, Trained, Validated, Verdict
 from ml.store import digest
 
 NOW = datetime(2013, 2, 1, 8, tzinfo=UTC)
@@ -60,11 +60,13 @@ def make_context(home: Path, database_url: str, mlflow_url: str, *, approval: st
 def judged(context: Context, run_key: str = "", *, decision: Decision = "promote", champion: int | None = None) -> Context:
     """Write all that a run leaves behind up to its verdict; returns the context of that run."""
     context = replace(context, run_key=run_key or context.run_key)
-    make_model(context.file("model"), context.run_key)
+    with context.store.replacing(context.name("model")) as folder:
+        make_model(folder, context.run_key)
     part = Part(first=date(2013, 1, 1), last=date(2013, 1, 20), num_rows=800, positive_rate=0.24)
     window = {"start": date(2013, 1, 1), "end": date(2013, 2, 1)}
     records: list[Record] = [
         Ingested(**window, version=3, num_rows=900, num_rows_by_day={"2013-01-01": 900}, changed=True),
+        Validated(**window, version=4, num_ingested=900, num_valid=900, num_quarantined=0, rules=()),
         Prepared(valid_version=4, num_unlabelled=7, train=part, validation=part, test=part, rows_digest="ab" * 32),
         Trained(
             model_digest=digest(context.file("model")), num_parameters=1234, epochs=2, best_epoch=1,
@@ -75,6 +77,9 @@ def judged(context: Context, run_key: str = "", *, decision: Decision = "promote
     ]  # fmt: skip
     for record in records:
         context.write(record)
+    plain = {"run_key": context.run_key, "start": "2013-01-01", "end": "2013-02-01", "num_ingested": 900, "num_valid": 900}
+    rest = {"num_quarantined": 0, "refused": "", "rules": [], "days": {}, "examples": []}
+    context.store.write_json(context.name("validation.json"), plain | rest)
     context.store.write_json(context.name("history.json"), {"loss": [0.6, 0.5], "val_loss": [0.65, 0.55]})
     context.store.write(context.name("plots/roc.png"), b"\x89PNG\r\n\x1a\n")
     return context

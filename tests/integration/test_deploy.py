@@ -71,7 +71,7 @@ class Case:
         self.ledger.ask(self.name, "deploy", f"move {moved.id}", body)
 
     def damage(self, made: Version) -> None:
-        path = self.context.store.path(f"runs/{made.run_key}/model/saved_model/saved_model.pb")
+        path = self.context.store.fetch(f"runs/{made.run_key}/model/saved_model/saved_model.pb")
         path.write_bytes(path.read_bytes()[:-7])
 
     def run(self) -> Deployed | None:
@@ -191,7 +191,7 @@ def test_a_damaged_version_is_rolled_back_and_the_old_one_answers(served_once):
     bad = case.model(2)
     case.promote(bad, 1)
     case.damage(bad)
-    with pytest.raises(DataError, match=r"Version 2 of .* was not deployed.*has digest.*Version 1 was put back"):
+    with pytest.raises(DataError, match=r"Version 2 of .* was not deployed.*has been changed.*Version 1 was put back"):
         case.run()
     assert case.state() == {
         "served": 1,
@@ -212,7 +212,7 @@ def test_a_damaged_folder_that_only_the_service_sees_is_rolled_back_too(served_o
     bad = case.model(2)
     case.promote(bad, 1)
     case.damage(bad)
-    example = json.loads(case.context.store.path("runs/run-2/model/example.json").read_text())
+    example = case.context.store.read_json("runs/run-2/model/example.json")
     real = deploy.stage._example
     monkeypatch.setattr(deploy.stage, "_example", lambda d, v: example if v.version == 2 else real(d, v))
     with pytest.raises(DataError, match=r"answered 409: .*has been changed since it was registered.*Version 1 was put back"):

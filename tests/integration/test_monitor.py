@@ -112,10 +112,11 @@ class World:
         parts = ["train"] * 4000 + ["validation"] * 1000 + ["test"] * 1000
         columns, absent = evidence.typed_rows([json.dumps(row) for row in learned], self.problem.features)
         assert not absent
-        made.file("").mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.table(columns | {"_part": pa.array(parts)}), made.file("rows.parquet"), row_group_size=1000)
+        with made.store.replacing(made.name("rows.parquet")) as path:
+            pq.write_table(pa.table(columns | {"_part": pa.array(parts)}), path, row_group_size=1000)
         labels = outcomes(scores, 2)
-        pq.write_table(pa.table({"_label": labels, "candidate": scores}), made.file("scores.parquet"))
+        with made.store.replacing(made.name("scores.parquet")) as path:
+            pq.write_table(pa.table({"_label": labels, "candidate": scores}), path)
         self.write_evaluation(made, auc_of(labels, scores))
         champion = Champion(3, "made", "digest")
         self.ledger.move("flights", to=champion, expected=None, kind="promote", key="made", actor="test")
@@ -214,6 +215,7 @@ def test_a_quiet_week_shows_no_drift_of_any_kind(world):
     record = monitor.run(world.context())
     assert record.verdicts == {"data": "no drift", "prediction": "no drift", "concept": "no drift"}
     assert (record.num_requests, record.num_labelled, record.version) == (NIGHT, 6 * NIGHT, 3)
+    assert record.valid_version == world.context().table("valid").version
     assert not [finding.sentence for finding in record.findings if finding.drifted]
     assert not record.retrain and world.ledger.due("flights", "retrain") == []
 

@@ -67,6 +67,10 @@ def test_a_night_from_rows_to_verdict_and_again(home, production):
         assert cursor.fetchone() == (ingested.num_rows,)
     assert validated.num_valid + validated.num_quarantined == ingested.num_rows > 20_000
     assert first["ml.gate"]["decision"] in ("promote", "reject")
+    # every stage says which data it stood on
+    assert first["ml.validate"]["raw_version"] == ingested.version
+    assert first["ml.prepare"]["valid_version"] == first["ml.evaluate"]["valid_version"] == validated.version
+    assert first["ml.train"]["rows_digest"] == first["ml.evaluate"]["rows_digest"] == context.record(Prepared).rows_digest
 
     versions = [context.table(name).version for name in ("raw", "valid", "quarantine")]
     files = {path: path.stat().st_mtime_ns for path in context.file(".").rglob("*") if path.is_file()}
@@ -81,7 +85,7 @@ def test_a_night_from_rows_to_verdict_and_again(home, production):
     assert other.record(Prepared).rows_digest == context.record(Prepared).rows_digest
     assert other.record(Trained).validation_loss == context.record(Trained).validation_loss  # to the last bit
 
-    marks.mark_learned(context, ingested.version)  # as register does at the end of a real night
+    marks.mark_learned(context, ingested.version, validated.version)  # as register does at the end of a real night
     same_night = night("scheduled-again", reason="schedule")
     assert "exactly those that the last verdict was about" in (ingest.nothing_new(ingest.run(same_night), same_night) or "")
     by_hand = night("by-hand", reason="manual")
@@ -117,7 +121,11 @@ def test_bad_rows_are_set_aside_with_their_reason_and_nothing_is_lost(home, prod
     assert sum(any("distance" in rule for rule in rules) for rules in quarantined["_rules"].to_pylist()) >= bad
 
 
-def test_a_broken_feed_stops_at_validate_with_its_rows_kept_and_goes_on_once_mended(home, production):
+def test_a_broken_feed_stops_at_validate_with_its_rows_kept_and_goes_on_once_mended(home, production, monkeypatch):
+    """With a contract that only tells: one that stops would have met the feed before (see test_ingest)."""
+    text = (PROJECT / "ml" / "problems" / "flights.toml").read_text()
+    (home / "flights.toml").write_text(f"{text}\n[contract]\nstop = false\n")
+    monkeypatch.setenv("EVERGREEN_PROBLEMS", str(home))
     for stage in (ingest, validate):
         stage.run(night())
     samples.advance("flights", production, datetime.fromisoformat(NEXT))

@@ -129,7 +129,7 @@ def test_with_manual_approval_nothing_is_due_until_a_person_says_so(manual):
 def test_a_changed_model_is_not_registered(context):
     run = judged(context)
     (run.file("model") / "model.json").write_text("{}")
-    with pytest.raises(DataError, match="changed or lost"):
+    with pytest.raises(DataError, match="has been changed"):
         register.run(run)
 
 
@@ -215,7 +215,7 @@ def test_a_deleted_version_is_refused(context):
 def test_a_model_changed_on_disk_is_refused(context):
     run = night(context, 1)
     (run.file("model") / "example.json").write_text("{}")
-    with pytest.raises(RefusedError, match="registered as"):
+    with pytest.raises(RefusedError, match="has been changed since it was registered"):
         promote.run(run)
     assert serving(context) == (None, None)
 

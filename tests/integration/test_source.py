@@ -4,6 +4,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 
 import psycopg2
+import pyarrow as pa
 import pytest
 
 from ml import problem as problems
@@ -44,8 +45,9 @@ def run(url: str, statement: str) -> None:
         cursor.execute(statement)
 
 
-def read(url: str, problem: problems.Problem = PROBLEM):
-    return source.read(url, problem, WINDOW, now=NOW)
+def read(url: str, problem: problems.Problem = PROBLEM, **options) -> pa.Table:
+    with source.read(url, problem, WINDOW, now=NOW, **options) as rows:
+        return pa.Table.from_batches(rows.batches, rows.schema)
 
 
 def test_rows_of_the_window_known_now_come_over_exactly(production):

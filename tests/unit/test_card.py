@@ -17,9 +17,9 @@ TRAINED = Trained(
 )  # fmt: skip
 
 
-def render(evaluated=None, verdict=None):
+def render(evaluated=None, verdict=None, prepared=PREPARED):
     text = card.render(
-        make_problem("late"), run_key="night-1", prepared=PREPARED, trained=TRAINED,
+        make_problem("late"), run_key="night-1", prepared=prepared, trained=TRAINED,
         evaluated=evaluated or make_evaluated(2), verdict=verdict or make_verdict(champion=2),
     )  # fmt: skip
     assert len(text) < 5000
@@ -107,3 +107,9 @@ def test_without_a_champion_the_weakest_slices_come_first():
     assert text.index("| b |") < text.index("| a |")
     assert "gain over champion" not in text
     assert "It may become the first champion." in text
+
+
+def test_days_that_people_took_out_are_told_with_their_rows():
+    assert "were left out" not in render()
+    out = PREPARED.model_copy(update={"excluded": (date(2013, 1, 5), date(2013, 1, 6)), "num_excluded": 1812})
+    assert "1,812 rows were left out, because their days were excluded: 2013-01-05 to 2013-01-06." in render(prepared=out)

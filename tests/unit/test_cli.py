@@ -10,9 +10,11 @@ import pytest
 from ml.settings import PROJECT
 
 COMMANDS = (
-    "problems", "problem check", "problem describe", "data flights", "data complaints", "data show", "run", "monitor",
+    "problems", "problem check", "problem describe", "data flights", "data complaints", "data show", "data report", "data log",
+    "data diff", "data checkout", "data vacuum", "lineage batch", "lineage version", "lineage prediction", "run", "monitor",
     "ledger show", "ledger verify", "ledger champion", "status", "promote", "deploy", "rollback", "quarantine list",
-    "expectations check",
+    "quarantine show", "quarantine release", "quarantine discard", "expectations draft", "expectations check", "contract show",
+    "contract diff", "contract accept", "erase",
 )  # fmt: skip
 
 

@@ -167,6 +167,11 @@ def test_thin_cells_are_put_together_or_tested_exactly():
     assert pooled == pytest.approx(stats.chi2_contingency([[1000, 90], [100, 9]], correction=False).pvalue)
 
 
+def test_a_small_sample_that_lies_in_a_thin_cell_only_is_a_shift():
+    """A column that a day's few requests leave empty, and that no training row does."""
+    assert drift.p_value([13_000, 14_000, 0], [0, 0, 300]) < 1e-6
+
+
 @given(COUNTS.filter(lambda pairs: min(np.array(pairs).sum(axis=0)) == 0))
 def test_an_empty_sample_is_no_shift(pairs):
     reference, current = np.array(pairs).T

@@ -8,7 +8,7 @@ import pytest
 
 from ml.errors import ConfigError, DataError
 from ml.settings import PROJECT
-from ml.validate import stage, suite
+from ml.validate import split, stage, suite
 from ml.window import Window
 
 RULES = [
@@ -35,9 +35,13 @@ def batch(**columns) -> pa.Table:
     return pa.table(plain | columns)
 
 
+def separate(rows, outcomes):
+    return split.separate(rows, split.bad_rows(outcomes), run_key="r")
+
+
 def test_a_clean_batch_keeps_every_rule_and_every_row(tmp_path):
     outcomes = suite.judge(batch(), suite.load(write(tmp_path)))
-    valid, quarantined = stage.separate(batch(), outcomes, run_key="r")
+    valid, quarantined = separate(batch(), outcomes)
     assert [one.result.holds for one in outcomes] == [True] * 4
     assert (valid.num_rows, quarantined.num_rows) == (4, 0)
     assert valid.equals(batch())
@@ -46,7 +50,7 @@ def test_a_clean_batch_keeps_every_rule_and_every_row(tmp_path):
 def test_bad_rows_carry_every_rule_they_broke_and_warnings_let_pass(tmp_path):
     rows = batch(key=["a", None, "c", "d"], size=[1.0, -5.0, 11.0, 2.0], colour=["red", "blue", "red", "green"])
     outcomes = suite.judge(rows, suite.load(write(tmp_path)))
-    valid, quarantined = stage.separate(rows, outcomes, run_key="r")
+    valid, quarantined = separate(rows, outcomes)
     assert valid["key"].to_pylist() == ["a", "d"]
     assert [len(broken) for broken in quarantined["_rules"].to_pylist()] == [2, 1]
     assert quarantined["_rules"].to_pylist()[1] == ["size: be_between(max_value=10.0, min_value=0.0)"]
@@ -56,7 +60,7 @@ def test_bad_rows_carry_every_rule_they_broke_and_warnings_let_pass(tmp_path):
 
 def test_duplicate_keys_do_not_confuse_rows(tmp_path):
     rows = batch(key=["a", "a", "a", "a"], size=[1.0, -1.0, 1.0, -1.0])
-    valid, quarantined = stage.separate(rows, suite.judge(rows, suite.load(write(tmp_path))), run_key="r")
+    valid, quarantined = separate(rows, suite.judge(rows, suite.load(write(tmp_path))))
     assert valid["size"].to_pylist() == [1.0, 1.0]
     assert quarantined.num_rows == 2
 
@@ -75,7 +79,7 @@ def test_more_bad_rows_than_great_expectations_lists_are_all_caught(tmp_path):
     generator = np.random.default_rng(0)
     sizes = np.where(generator.random(5000) < 0.3, -1.0, 1.0)
     rows = pa.table({"key": [str(n) for n in range(5000)], "size": sizes, "colour": ["red"] * 5000})
-    valid, quarantined = stage.separate(rows, suite.judge(rows, suite.load(write(tmp_path))), run_key="r")
+    valid, quarantined = separate(rows, suite.judge(rows, suite.load(write(tmp_path))))
     assert (valid.num_rows, quarantined.num_rows) == (int((sizes > 0).sum()), int((sizes < 0).sum()))
 
 
@@ -87,8 +91,19 @@ def test_more_bad_rows_than_great_expectations_lists_are_all_caught(tmp_path):
         ({"meta": {}}, "has no meta.why"),
         ({"kwargs": {"colum": "size"}}, "is not understood"),
         ({"kwargs": {"column": "key", "mostly": 0.9}}, "`mostly` would let bad rows pass"),
+        ({"windows": []}, "has the key 'windows', which would be ignored"),
+        (
+            {"type": "expect_column_values_to_be_between", "kwargs": {"column": "size", "max_value": {"$PARAMETER": "m"}}},
+            "PARAMETER",
+        ),
+        ({"type": "expect_column_values_to_match_like_pattern", "kwargs": {"column": "key", "like_pattern": "a%"}}, "databases"),
+        ({"type": "unexpected_rows_expectation", "kwargs": {"unexpected_rows_query": "SELECT 1 FROM {batch}"}}, "databases"),
+        (
+            {"type": "expect_table_row_count_to_equal_other_table", "kwargs": {"other_table_name": "t"}},
+            "a table that is not there",
+        ),
     ],
-    ids=["type", "severity", "why", "argument", "mostly"],
+    ids=["type", "severity", "why", "argument", "mostly", "key", "parameter", "database", "query", "other table"],
 )
 def test_a_suite_that_would_shrink_is_refused(tmp_path, change, message):
     with pytest.raises(ConfigError, match=message):
@@ -101,6 +116,32 @@ def test_no_suite_and_no_json_are_told(tmp_path):
     (tmp_path / "p.raw.json").write_text("{")
     with pytest.raises(ConfigError, match="is no expectation suite"):
         suite.load(tmp_path / "p.raw.json")
+
+
+def test_an_empty_suite_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="holds no rule"):
+        suite.load(write(tmp_path, []))
+
+
+def test_rules_about_names_and_numbers_of_columns_see_every_column(tmp_path):
+    rules = [
+        {"type": "expect_table_columns_to_match_set", "kwargs": {"column_set": ["colour", "key", "size"]}},
+        {"type": "expect_table_columns_to_match_ordered_list", "kwargs": {"column_list": ["size", "key", "colour"]}},
+        {"type": "expect_table_column_count_to_equal", "kwargs": {"value": 3}},
+        {"type": "expect_column_to_exist", "kwargs": {"column": "nowhere"}},
+        {"type": "expect_table_row_count_to_equal", "kwargs": {"value": 4}},
+    ]
+    outcomes = suite.judge(batch(), suite.load(write(tmp_path, rules)))
+    assert [one.result.holds for one in outcomes] == [True, False, True, False, True]
+
+
+def test_what_a_rule_asks_and_saw_is_told_in_words(tmp_path):
+    rules = [*RULES, {"type": "expect_column_values_to_match_regex", "kwargs": {"column": "key", "regex": "^[a-c]$"}}]
+    told = {one.expected: one for one in suite.judge(batch(size=[-1.0, 2.0, 3.0, 44.0]), suite.load(write(tmp_path, rules)))}
+    between = told["to be at least 0 and at most 10"]
+    assert (between.examples, between.columns, between.result.share) == ((-1.0, 44.0), ("size",), 0.5)
+    assert told["mean to be at least 0 and at most 9"].result.observed == "12.0"
+    assert told["to match regex '^[a-c]$'"].examples == ("d",)
 
 
 def test_a_rule_that_cannot_be_computed_neither_holds_nor_quarantines(tmp_path):

@@ -1,0 +1,45 @@
+"""What every kind of source shares: which columns are read, as what, and what a reader gives back."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+import pyarrow as pa
+
+from ml.problem import Problem
+from ml.tables import ARROW_TYPES, DAY
+
+ARROW = ARROW_TYPES | {"key": pa.string()}
+
+
+@dataclass
+class Rows:
+    """Rows of a window that were known at a moment.
+
+    `schema` is the declared columns and `_day`; `types` the source's own names of the types of all its columns, in its order;
+    `batches` can be run through once, and holds a bounded number of rows at a time. Known after it: `num_deleted`, and
+    `num_late`, the rows of days before the window that became known since the last time, and the first of those days.
+    """
+
+    schema: pa.Schema
+    types: dict[str, str]
+    batches: Iterator[pa.RecordBatch]
+    num_deleted: int = 0
+    num_late: int = 0
+    first_late: date | None = None
+
+
+def columns(problem: Problem) -> dict[str, str]:
+    """Every column that is read, with its type: key, times, label, then the features."""
+    source = problem.source
+    fixed = {source.key: "key", source.event_time: "datetime", source.label_time: "datetime", source.label: "boolean"}
+    if source.available_at:
+        fixed[source.available_at] = "datetime"
+    if problem.privacy.subject:
+        fixed.setdefault(problem.privacy.subject, "key")
+    return fixed | {name: feature.type for name, feature in problem.features.items() if name not in fixed}
+
+
+def schema_of(wanted: dict[str, str]) -> pa.Schema:
+    """Columns as Arrow types, and the day."""
+    return pa.schema([*((name, ARROW[kind]) for name, kind in wanted.items()), (DAY, pa.string())])

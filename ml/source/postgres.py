@@ -1,0 +1,193 @@
+"""A table in PostgreSQL: COPY over several connections that all see one moment of it."""
+
+import difflib
+import itertools
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+import pyarrow as pa
+from psycopg2 import sql
+from psycopg2.sql import Composable
+
+from ml import database
+from ml.errors import DataError
+from ml.problem import Problem
+from ml.source.common import Rows, columns, schema_of
+from ml.source.lines import Lines
+from ml.source.query import ACCEPTED, Query
+from ml.source.streams import Stream, interleaved
+from ml.window import Window, local_day
+
+if TYPE_CHECKING:
+    from psycopg2 import extensions
+
+STREAM_ROWS = 50_000  # with fewer rows each, several streams cost more than they gain
+SESSION = (  # whatever the server's or the role's defaults are
+    "SET TIME ZONE 'UTC'; SET datestyle = 'ISO'; SET extra_float_digits = 1; "
+    "SET synchronize_seqscans = off; SET max_parallel_workers_per_gather = 0"
+)
+
+
+@contextmanager
+def read(
+    url: str,
+    problem: Problem,
+    window: Window,
+    *,
+    now: datetime,
+    also: Mapping[str, str] | None = None,
+    since: datetime | None = None,
+) -> Iterator[Rows]:
+    """See `ml.source.read`; everything comes from one moment of the database."""
+    wanted = columns(problem)
+    with ExitStack() as opened:
+        leader = opened.enter_context(_session(url))
+        types = _catalog(leader, problem.source.table or "")
+        wanted |= {name: kind for name, kind in (also or {}).items() if name not in wanted and types.get(name) in ACCEPTED[kind]}
+        query = Query(problem, wanted, types, window.instants(problem.source.timezone), now)
+        rows = Rows(schema_of(wanted), types, iter(()))
+        batches = _batches(url, leader, query, rows, Lines(problem, wanted, query.names, window), since)
+        opened.callback(batches.close)  # before the leader: its threads use the connections
+        rows.batches = batches
+        yield rows
+
+
+@contextmanager
+def _session(url: str, snapshot: str | None = None) -> "Iterator[extensions.connection]":
+    with database.reading(url) as connection, connection.cursor() as cursor:
+        connection.set_client_encoding("UTF8")
+        if snapshot:
+            cursor.execute("SET TRANSACTION SNAPSHOT %s", [snapshot])  # must come first
+        cursor.execute(SESSION)
+        yield connection
+
+
+def _batches(
+    url: str, leader: "extensions.connection", query: Query, rows: Rows, lines: Lines, since: datetime | None
+) -> Generator[pa.RecordBatch, None, None]:
+    _check(query)
+    with _telling(query), leader.cursor() as cursor:
+        if since and query.problem.source.available_at:
+            rows.num_late, first = _row(cursor, query.late(since))
+            rows.first_late = first and local_day(first, query.problem.source.timezone)
+        parts = _parts(cursor, query)
+        (snapshot,) = _row(cursor, sql.SQL("SELECT pg_export_snapshot()"))
+    with ExitStack() as opened, _telling(query):
+        connections = [leader, *(opened.enter_context(_session(url, snapshot)) for _ in parts[1:])]
+        copies = [sql.SQL("COPY ({}) TO STDOUT WITH (FORMAT csv)").format(part).as_string(leader) for part in parts]
+        streams = [Stream(*one, lines.piece) for one in zip(connections, copies, strict=True)]
+        blocks = opened.enter_context(closing(interleaved(streams)))  # ends its threads before their connections are closed
+        num_timeless = 0
+        for piece in blocks:
+            rows.num_deleted += piece.num_deleted
+            num_timeless += piece.num_timeless
+            if piece.rows.num_rows:
+                yield piece.rows
+    _refuse_timeless(num_timeless, query)
+
+
+def _parts(cursor: "extensions.cursor", query: Query) -> list[Composable]:
+    """What each stream selects; together exactly the rows of the query.
+
+    A scan of the whole table is cut by the place of the rows in it, so that each page is read once; where an index finds the
+    rows, the span is cut. Small results, views, and the search for the newest version of each key take one stream.
+    """
+    source = query.problem.source
+    cursor.execute(
+        "SELECT relkind, pg_relation_size(oid) / current_setting('block_size')::int, has_table_privilege(oid, 'SELECT')"
+        " FROM pg_class WHERE oid = to_regclass(%s)",
+        [query.table.as_string(cursor)],
+    )
+    kind, pages, whole = cursor.fetchone() or ("v", 0, False)
+    ((explained,),) = _row(cursor, sql.SQL("EXPLAIN (FORMAT JSON) {}").format(query.rows()))
+    plan = explained["Plan"]
+    count = min(source.streams, int(plan["Plan Rows"]) // STREAM_ROWS)
+    if count < 2 or source.updated_at or kind not in ("r", "m", "p"):
+        return [query.rows()]
+    if kind != "p" and whole and plan["Node Type"] == "Seq Scan":
+        return [query.rows(part=_pages(pages, number, count)) for number in range(count)]
+    start, end = query.span
+    cuts = [start + (end - start) / count * number for number in range(count)] + [end]
+    return [query.rows(span=span) for span in itertools.pairwise(cuts)]
+
+
+def _pages(pages: int, number: int, count: int) -> Composable:
+    """The condition of one of `count` parts of a table; the last has no end, because the table may have grown."""
+    first, last = (f"({pages * place // count},0)" for place in (number, number + 1))
+    begun = sql.SQL("ctid >= {}::tid").format(sql.Literal(first))
+    return begun if number == count - 1 else sql.SQL("{} AND ctid < {}::tid").format(begun, sql.Literal(last))
+
+
+def _catalog(connection: "extensions.connection", table: str) -> dict[str, str]:
+    """Columns of a table with PostgreSQL's names of their types, in the table's order."""
+    schema, _, name = table.rpartition(".")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT column_name, CASE WHEN data_type IN ('USER-DEFINED', 'ARRAY') THEN udt_name ELSE data_type END"
+            " FROM information_schema.columns WHERE table_name = %s AND table_schema = %s ORDER BY ordinal_position",
+            [name, schema or "public"],
+        )
+        found = dict(cursor.fetchall())
+        if found:
+            return found
+        cursor.execute(
+            "SELECT table_schema || '.' || table_name FROM information_schema.tables"
+            " WHERE table_schema NOT IN ('pg_catalog', 'information_schema')"
+        )
+        tables = sorted(row[0] for row in cursor.fetchall())
+    near = difflib.get_close_matches(f"{schema or 'public'}.{name}", tables, n=1)
+    raise DataError(
+        f"The production database has no table {table!r} that this user may see"
+        + (f"; did you mean {near[0]!r}" if near else "")
+        + f". It has {tables or 'none'}. Set [source] table, or grant SELECT on it."
+    )
+
+
+def _check(query: Query) -> None:
+    """Raise where the table is not what the problem file says."""
+    table, types = query.problem.source.table, query.types
+    for name, kind in query.checked.items():
+        if name not in types:
+            near = difflib.get_close_matches(name, list(types), n=1)
+            raise DataError(
+                f"Table {table} has no column {name!r}; it has {sorted(types)}. "
+                + (f"Was it renamed to {near[0]!r}? " if near else "")
+                + "Name the column as the source does in the problem file, or ask the owner of the table."
+            )
+        if types[name] not in ACCEPTED[kind]:
+            raise DataError(
+                f"Column {name!r} of table {table} is {types[name]}, but the problem file says {kind}, which takes "
+                f"{', '.join(sorted(ACCEPTED[kind]))}. Its type changed at the source, or the problem file is wrong."
+            )
+
+
+def _refuse_timeless(count: int, query: Query) -> None:
+    """Rows without a time would fall into no window and be lost without a word."""
+    source = query.problem.source
+    if count:
+        fields = [source.event_time, source.available_at]
+        raise DataError(
+            f"{count} rows of table {source.table} have no {' and no '.join(filter(None, fields))}, so no night would ever read "
+            "them. Fill the time at the source; with [source] available_at they go to quarantine."
+        )
+
+
+def _row(cursor: "extensions.cursor", query: Composable) -> tuple[Any, ...]:
+    cursor.execute(query)
+    return cursor.fetchone() or ()
+
+
+@contextmanager
+def _telling(query: Query) -> Iterator[None]:
+    """What PostgreSQL itself cannot do with the rows, such as a view that divides by zero.
+
+    Raises: DataError
+    """
+    try:
+        yield
+    except psycopg2.Error as error:
+        told = " ".join(str(error).split())
+        raise DataError(f"PostgreSQL cannot read table {query.problem.source.table}: {told}. Mend the table or view.") from error

@@ -1,0 +1,45 @@
+"""Where a table lies, a folder or `s3://bucket/prefix`, and what its disk or server says no with."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ml import store
+
+TOLD_IN_WORDS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM)
+
+
+def is_remote(location: str) -> bool:
+    """Whether the location is an address and no folder."""
+    return "://" in location
+
+
+def options(location: str) -> dict[str, str]:
+    """What deltalake needs to reach a location besides the AWS_* variables, which it reads by itself; nothing for a folder."""
+    if not is_remote(location):
+        return {}
+    found = {"aws_conditional_put": "etag"}  # of two writers of the same log entry the second is refused
+    if url := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
+        found |= {"aws_endpoint_url": url, "aws_allow_http": str(url.startswith("http://")).lower()}
+    if region := os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or ("us-east-1" if url else None):
+        found["aws_region"] = region
+    return found
+
+
+@contextmanager
+def reaching(location: str) -> Iterator[None]:
+    """What `store.writing` says, also where deltalake tells of a full or forbidden disk only in words.
+
+    Raises: TransientError, ConfigError: see `store.writing`.
+    """
+    from deltalake.exceptions import DeltaError
+
+    with store.writing(location):
+        try:
+            yield
+        except (DeltaError, OSError) as error:
+            number = next((number for number in TOLD_IN_WORDS if os.strerror(number) in str(error)), None)
+            if number is None or is_remote(location):
+                raise
+            raise OSError(number, str(error)) from error

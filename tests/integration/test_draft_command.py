@@ -1,0 +1,67 @@
+"""`expectations draft` on real flights: from production when nothing was ingested yet, then from what passed validation."""
+
+import json
+from datetime import datetime
+
+import pytest
+from typer.testing import CliRunner
+
+from ml import ingest, samples, validate
+from ml.cli.app import app
+from ml.context import open_run
+from ml.errors import ConfigError, DataError
+from ml.settings import PROJECT
+from ml.validate import suite
+
+NIGHT = "2013-02-01T03:00:00-05:00"
+
+
+@pytest.fixture(scope="module")
+def production(database):
+    url = database("production")
+    samples.load("flights", url)
+    samples.advance("flights", url, datetime.fromisoformat(NIGHT))
+    return url
+
+
+@pytest.fixture
+def home(production, tmp_path, monkeypatch):
+    (tmp_path / "clock").write_text(NIGHT)
+    for name, value in {
+        "STORE": tmp_path / "store", "SOURCE_URL": production, "DATABASE_URL": f"sqlite:///{tmp_path / 'state.db'}",
+        "CLOCK_FILE": tmp_path / "clock", "PROBLEMS": PROJECT / "ml" / "problems", "EXPECTATIONS": PROJECT / "expectations",
+        "CACHE": tmp_path / "cache",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(f"EVERGREEN_{name}", str(value))
+    return tmp_path
+
+
+def draft(*arguments: str):
+    return CliRunner().invoke(app, ["expectations", "draft", "--problem", "flights", *arguments], catch_exceptions=False)
+
+
+def test_before_the_first_night_it_learns_from_production(home):
+    shown = draft("--out", str(home / "flights.raw.json"))
+    assert shown.exit_code == 0
+    assert "from 27,004 rows of flights, 2013-01-01/2013-02-01" in shown.stderr
+    loaded = suite.load(home / "flights.raw.json")
+    assert len(loaded.expectations) > 30
+    with pytest.raises(ConfigError, match="exists already"):
+        draft("--out", str(home / "flights.raw.json"))
+
+
+def test_afterwards_from_rows_that_passed_and_as_json(home, monkeypatch):
+    from ml import database
+
+    database.migrate(f"sqlite:///{home / 'state.db'}")
+    context = open_run("flights", "night")
+    ingest.run(context)
+    validate.run(context)
+    shown = draft("--json", "--window", "2013-01-10/2013-01-20")
+    assert "rows of table valid, 2013-01-10/2013-01-20" in shown.stderr
+    assert json.loads(shown.stdout)["name"] == "flights.raw"
+
+
+def test_no_rows_are_told(home):
+    with pytest.raises(DataError, match="has no rows to learn from"):
+        draft("--window", "2012-01-01")

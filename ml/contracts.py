@@ -66,8 +66,8 @@ def keep(context: Context, batch: Batch, types: Mapping[str, str]) -> None:
             now = context.settings.now()
             _write(context, contract_.record(context.problem, kinds, types, batch, at=now, run_key=context.run_key))
         return
-    if context.reason == "backfill" or context.dry_run:  # days of the past, side by side: they teach nothing about tonight
-        return
+    if (context.reason == "backfill" or context.dry_run) and recorded.num_days >= contract_.SETTLED:
+        return  # days of the past, side by side: they teach nothing about tonight
     open_ = {one.column for one in differences(context, recorded, batch)}
     followed = contract_.follow(recorded, context.problem, kinds, batch, open_)
     _write(context, contract_.retyped(followed, types, context.problem.contract.ignore))

@@ -147,10 +147,10 @@ class _Kept:
 
 
 def row_hashes(rows: pa.Table) -> Hashes:
-    """64 bits per row; equal rows have equal bits."""
+    """64 bits per row; equal rows have equal bits, and as in pandas NaN is a missing value and 0.0 is -0.0."""
     import polars as pl
 
-    return pl.DataFrame(pl.from_arrow(rows)).hash_rows().to_numpy()
+    return pl.DataFrame(pl.from_arrow(rows)).fill_nan(None).hash_rows().to_numpy()
 
 
 def repeated(hashes: Sequence[Hashes]) -> Positions:

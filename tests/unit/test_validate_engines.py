@@ -175,3 +175,11 @@ def test_repeated_rows_are_found_across_pieces(values, cuts):
     whole = pa.table({"v": pa.array(values, pa.string())})
     parts = [judge.row_hashes(whole.slice(start, end - start)) for start, end in pairwise(edges)]
     assert judge.repeated(parts).tolist() == [place for place, value in enumerate(values) if values.count(value) > 1]
+
+
+def test_what_pandas_takes_for_equal_has_equal_bits():
+    numbers = pa.table({"n": pa.array([0.0, -0.0, None, float("nan"), -float("nan"), 1.0], pa.float64())})
+    zero, other_zero, *missing, one = judge.row_hashes(numbers).tolist()
+    assert zero == other_zero
+    assert len({*missing}) == 1
+    assert len({zero, missing[0], one}) == 3

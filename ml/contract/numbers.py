@@ -34,7 +34,7 @@ def converted(name: str, unit: str, evidence: Evidence) -> list[Hypothesis]:
         return []
     found = []
     for conversion in (*CONVERSIONS, *([FLIPPED] if evidence.flippable else [])):
-        likely = 1.0 if conversion is FLIPPED else plausible(conversion, name, unit)
+        likely = 1.0 if conversion is FLIPPED or _is_share(conversion, evidence) else plausible(conversion, name, unit)
         score = likely * _fit(conversion, evidence, listed)
         if score >= LEAST:
             found.append(Hypothesis(cause=conversion.cause, sentence=_say(name, conversion, evidence), score=score))
@@ -68,6 +68,12 @@ def clipped(name: str, evidence: Evidence) -> list[Hypothesis]:
             )
             found.append(Hypothesis(cause="cut off at a limit", sentence=sentence, score=0.9))
     return found
+
+
+def _is_share(conversion: Conversion, evidence: Evidence) -> bool:
+    """Whether numbers from 0 to 1 became numbers from 0 to 100, as percent do."""
+    inside = evidence.before[0] >= 0 and evidence.before[-1] <= 1 < evidence.now[-1] <= 100
+    return bool(inside) and conversion.now == "percent"
 
 
 def _fit(conversion: Conversion, evidence: Evidence, listed: bool) -> float:

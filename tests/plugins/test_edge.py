@@ -90,7 +90,8 @@ def ingested(**changes):
 
 
 def test_the_log_line_tells_the_short_fields():
-    assert edge.summary(ingested()) == "ingest: start 2013-01-01, end 2013-02-01, version 3, rows 5, changed True"
+    told = "ingest: start 2013-01-01, end 2013-02-01, version 3, rows 5, changed True, deleted 0, erased 0, late 0"
+    assert edge.summary(ingested()) == told
 
 
 def test_the_log_line_of_a_verdict_is_its_sentence():

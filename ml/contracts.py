@@ -11,6 +11,9 @@ from ml.errors import DataError, RefusedError
 from ml.ledger import Ledger
 
 CONTRACT, PENDING = "tables/contract.json", "tables/contract.pending.json"
+SURE = (
+    0.5  # a column of values is stopped for when its likeliest cause fits at least so well; a rainy day after a dry week does not
+)
 log = logging.getLogger(__name__)
 
 
@@ -49,7 +52,10 @@ def check_values(context: Context, batch: Batch) -> None:
     recorded = load(context)
     if recorded is not None:
         found = differences(context, recorded, batch)
-        _stop(context, recorded, found, Pending(batch=batch, **_about(context, found)))
+        sure = [one for one in found if one.hypotheses[0].score >= SURE]
+        for one in (one for one in found if one not in sure):
+            log.warning("contract: %s; %s. Not sure enough to stop for.", one.what, one.hypotheses[0].sentence)
+        _stop(context, recorded, sure, Pending(batch=batch, **_about(context, sure)))
 
 
 def differences(context: Context, recorded: Contract, batch: Batch) -> list[Difference]:
@@ -66,9 +72,9 @@ def keep(context: Context, batch: Batch, types: Mapping[str, str]) -> None:
             now = context.settings.now()
             _write(context, contract_.record(context.problem, kinds, types, batch, at=now, run_key=context.run_key))
         return
-    if (context.reason == "backfill" or context.dry_run) and recorded.num_days >= contract_.SETTLED:
+    if (context.reason == "backfill" or context.dry_run) and not recorded.young:
         return  # days of the past, side by side: they teach nothing about tonight
-    open_ = {one.column for one in differences(context, recorded, batch)}
+    open_ = {one.column for one in differences(context, recorded, batch) if one.hypotheses[0].score >= SURE}
     followed = contract_.follow(recorded, context.problem, kinds, batch, open_)
     _write(context, contract_.retyped(followed, types, context.problem.contract.ignore))
     context.store.delete(PENDING)

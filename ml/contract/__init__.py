@@ -3,12 +3,11 @@
 from ml.contract.batch import BatchProfiler
 from ml.contract.compare import compare
 from ml.contract.follow import accept, follow, record, retyped
-from ml.contract.record import SETTLED, Acceptance, Batch, Column, Contract, Difference, Hypothesis, Pending
+from ml.contract.record import Acceptance, Batch, Column, Contract, Difference, Hypothesis, Pending
 from ml.contract.types import compare_types
 from ml.contract.words import describe, listed, told
 
 __all__ = [
-    "SETTLED",
     "Acceptance",
     "Batch",
     "BatchProfiler",

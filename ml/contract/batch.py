@@ -48,7 +48,7 @@ class BatchProfiler:
             num_rows=found.num_rows,
             columns=found.columns,
             recent=recent if recent.num_rows >= self._enough else None,
-            num_days=len(self._days),
+            days=tuple(sorted(filter(None, map(_day, self._days)))),
             first_day=_day(min(self._days)),
             recent_day=_day(min(pc.unique(self._recent[DAY]).to_pylist())),
             last_day=_day(max(self._days)),

@@ -6,7 +6,7 @@ import numpy as np
 
 from ml.contract import categories, missing, numbers, texts, times
 from ml.contract.evidence import MEDIAN
-from ml.contract.record import SETTLED, Batch, Column, Contract, Difference, Found, Hypothesis
+from ml.contract.record import Batch, Column, Contract, Difference, Found, Hypothesis
 from ml.contract.swapped import swapped
 from ml.profile import ColumnProfile, Profile
 
@@ -23,7 +23,7 @@ def compare(contract: Contract, profile: Profile, *, ignore: Collection[str] = (
         ignore: columns that are not compared.
         minimum_rows: with fewer rows nothing is said, nor while the contract rests on less than a week of days.
     """
-    if contract.num_days < SETTLED:
+    if contract.young:
         return []
     found: dict[str, Difference] = {}
     parts = [(part, whole) for part, whole in _parts(contract, profile) if part.num_rows >= minimum_rows]

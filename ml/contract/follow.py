@@ -47,27 +47,26 @@ def follow(
         differing: columns that stay as they are, because a difference is open.
     """
     enough = batch.num_rows >= problem.contract.minimum_rows
-    young = contract.num_days < SETTLED  # still being recorded: any days count, in any order
     newer = contract.through is None or (batch.last_day is not None and batch.last_day > contract.through)
     columns = dict(contract.columns)
     for name, declared in kinds.items():
         column, unit = columns.get(name, Column()), _unit(problem, name)
         profile, fresh = column.profile, column.profile is None or (column.declared, column.unit) != (declared, unit)
-        if enough and name in batch.columns and name not in differing and (fresh or young or newer):
+        if enough and name in batch.columns and name not in differing and (fresh or contract.young or newer):
             profile = _seen(contract, batch, name, None if fresh else profile)
         columns[name] = column.model_copy(update={"declared": declared, "unit": unit, "profile": profile})
     for name in set(columns) - set(kinds):  # no longer declared
         columns[name] = columns[name].model_copy(update={"declared": None, "unit": "", "profile": None})
     through = batch.last_day if newer and enough else contract.through
-    num_days = contract.num_days + (batch.num_days if enough and (young or newer) else 0)
-    return contract.model_copy(update={"columns": columns, "through": through, "num_days": num_days})
+    days = tuple(sorted({*contract.days, *batch.days})[:SETTLED]) if enough and contract.young else contract.days
+    return contract.model_copy(update={"columns": columns, "through": through, "days": days})
 
 
 def _seen(contract: Contract, batch: Batch, name: str, before: ColumnProfile | None) -> ColumnProfile:
     """A column's profile after one more batch; a young one grows by all of it, a settled one moves by the newest days."""
     if before is None:
         return batch.columns[name]
-    if contract.num_days < SETTLED and before.kind == batch.columns[name].kind:
+    if contract.young and before.kind == batch.columns[name].kind:
         return merge_columns([before, batch.columns[name]], "")
     return _moved(before, _newest(contract, batch, name))
 

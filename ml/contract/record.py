@@ -25,6 +25,9 @@ Kind = Literal[
 ]
 
 
+SETTLED = 7  # days: every weekday once, and some weather; what one day looked like is no measure for the next
+
+
 class Frozen(BaseModel):
     """Frozen, and strict about names."""
 
@@ -81,9 +84,14 @@ class Contract(Frozen):
     label: str = ""
     label_time: str = ""
     through: date | None = Field(None, description="newest day that the profiles know")
-    num_days: int = Field(0, description="days that the profiles rest on; values are compared once there are enough of them")
+    days: tuple[date, ...] = Field((), description="the first days that were recorded; values are compared once they are a week")
     columns: dict[str, Column]
     accepted: tuple[Acceptance, ...] = ()
+
+    @property
+    def young(self) -> bool:
+        """Whether too few days are known to compare values with."""
+        return len(self.days) < SETTLED
 
     @property
     def types(self) -> dict[str, str]:
@@ -91,14 +99,11 @@ class Contract(Frozen):
         return {name: column.source_type for name, column in self.columns.items() if column.source_type is not None}
 
 
-SETTLED = 7  # days: every weekday once, and some weather; what one day looked like is no measure for the next
-
-
 class Batch(Profile):
     """A window's profile, and that of its newest days alone: a change that began last night is a small part of a window."""
 
     recent: Profile | None = None
-    num_days: int = 0
+    days: tuple[date, ...] = ()
     first_day: date | None = None
     recent_day: date | None = Field(None, description="first day of `recent`")
     last_day: date | None = None

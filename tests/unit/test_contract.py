@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.contract import Batch, Column, Contract, Pending, accept, compare, compare_types, follow, retyped, told
+from ml.contracts import SURE
 from tests.unit import contract_kit as kit
 from tests.unit.contract_kit import epoch, filled, mapped, moments, newest_day_only, set_to, shifted, some_null, swapped, times
 
@@ -513,3 +514,18 @@ def test_the_message_says_what_happened_why_and_what_to_do():
         "(median 872 before, 1403.35 now)",
         "Not meant? Mend the source, then clear this task. Meant? python -m ml contract accept --problem flights --why '...'",
     ]
+
+
+def test_values_are_compared_only_once_a_week_of_days_is_known_however_often_a_day_is_read():
+    def day(number: int) -> pa.Table:
+        return kit.flights_of(date(2013, 1, number), date(2013, 1, number + 1))
+
+    contract, in_kilometres = kit.recorded(kit.profiled(day(10))), times("distance", 1.609)
+    for number in (10, 10, 10, 10, 10, 10, 10, 9, 8, 7, 6):
+        contract = follow(contract, kit.FLIGHTS, kit.KINDS, kit.profiled(day(number)))
+    assert contract.young and kit.differing(in_kilometres(day(16)), contract) == []
+    for number in (5, 4):
+        contract = follow(contract, kit.FLIGHTS, kit.KINDS, kit.profiled(day(number)))
+    assert not contract.young and all(one.hypotheses[0].score < SURE for one in kit.differing(day(16), contract))
+    sure = [one.column for one in kit.differing(in_kilometres(day(16)), contract) if one.hypotheses[0].score >= SURE]
+    assert sure == ["distance"]

@@ -126,12 +126,12 @@ def test_a_wrong_password_is_refused(stack, visitor, picture):
     picture(visitor, "airflow-refused")
 
 
-def test_the_list_of_dags_shows_the_four_of_the_problem(night, stack, page, picture):
+def test_the_list_of_dags_shows_the_five_of_the_problem(night, stack, page, picture):
     page.goto(stack.airflow_url)
     page.get_by_role("link", name="Dags", exact=True).click()
     page.get_by_role("link", name="flights", exact=True).first.click()  # the tag
-    expect(page.get_by_role("heading", name="4 Dags")).to_be_visible()
-    for kind in ("retrain", "promote", "deploy", "monitor"):
+    expect(page.get_by_role("heading", name="5 Dags")).to_be_visible()
+    for kind in ("retrain", "promote", "deploy", "monitor", "housekeeping"):
         expect(page.get_by_role("link", name=f"{kind}_flights", exact=True).first).to_be_visible()
     picture(page, "airflow-dags")
 

@@ -37,7 +37,8 @@ def unlearned(text: str) -> str:
 def first(stack):
     """A champion that serves, made on the first night."""
     one = driving.airflow(stack)
-    driving.add_problem(stack, "planted")
+    # the contract by itself would stop such a batch before anything is written; here the rules have to
+    driving.add_problem(stack, "planted", lambda text: f"{text}\n[contract]\nstop = false\n")
     driving.set_clock(stack, NIGHTS[1])
     one.wait_for_dag("retrain_planted")
     one.trigger("retrain_planted", "night-1")

@@ -31,11 +31,11 @@ def endpoint() -> str:
 def client() -> Any:
     """The boto3 client of this process for what the environment says; connections are kept and shared by threads."""
     with _making:
-        return _client(os.getpid(), endpoint(), _region(), *(os.environ.get(name, "") for name in KEYS))
+        return _client(os.getpid(), endpoint(), region(), *(os.environ.get(name, "") for name in KEYS))
 
 
 @functools.lru_cache(maxsize=8)
-def _client(process: int, url: str, region: str | None, *keys: str) -> Any:
+def _client(process: int, url: str, place: str | None, *keys: str) -> Any:
     """The arguments are what makes it another client: connections do not survive a fork, and keys may change."""
     import boto3
     from botocore.config import Config
@@ -47,10 +47,10 @@ def _client(process: int, url: str, region: str | None, *keys: str) -> Any:
         max_pool_connections=16,
         s3={"addressing_style": "path"} if url else None,  # other servers rarely have a host name per bucket
     )
-    return boto3.session.Session().client("s3", endpoint_url=url or None, region_name=region, config=config)
+    return boto3.session.Session().client("s3", endpoint_url=url or None, region_name=place, config=config)
 
 
-def _region() -> str | None:
-    """boto3 by itself reads only the second variable."""
+def region() -> str | None:
+    """Region of the store; boto3 by itself reads only the second variable, deltalake only the first."""
     given = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     return given or ("us-east-1" if endpoint() else None)

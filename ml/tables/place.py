@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ml import store
+from ml.store import s3
 
 TOLD_IN_WORDS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM)
 
@@ -20,9 +21,9 @@ def options(location: str) -> dict[str, str]:
     if not is_remote(location):
         return {}
     found = {"aws_conditional_put": "etag"}  # of two writers of the same log entry the second is refused
-    if url := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
+    if url := s3.endpoint():
         found |= {"aws_endpoint_url": url, "aws_allow_http": str(url.startswith("http://")).lower()}
-    if region := os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or ("us-east-1" if url else None):
+    if region := s3.region():
         found["aws_region"] = region
     return found
 

@@ -73,10 +73,11 @@ def chart(one: Content) -> dict[str, Any]:
     limits = [limit for limit in (one["low"], one["high"]) if limit is not None and math.isfinite(limit)]
     known = [value for value in [*values, *limits] if value is not None and math.isfinite(value)]
     bottom, top = min([0.0, *known]), max([0.0, *known]) or 1.0
-    scale, step = (HEIGHT - 4) / ((top - bottom) or 1.0), WIDTH / len(values)
+    span, step = (top - bottom) or 1.0, WIDTH / len(values)
 
     def y(value: float) -> float:
-        return float(round(HEIGHT - 2 - (value - bottom) * scale, 1))
+        share = (value - bottom) / span  # divided first: a span of almost nothing has no finite inverse
+        return float(round(HEIGHT - 2 - share * (HEIGHT - 4), 1))
 
     def bar(place: int, value: float | None) -> dict[str, Any]:
         if value is None or not math.isfinite(value):

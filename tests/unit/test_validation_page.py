@@ -4,7 +4,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ml import problem as problems
@@ -158,6 +158,7 @@ def test_the_command_that_shows_all_rows_names_a_day_that_has_some():
 NUMBERS = st.one_of(st.none(), st.floats(-1e9, 1e9), st.sampled_from([float("nan"), float("inf")]))
 
 
+@example(values=[], value=2.2e-311, low=None, high=None)
 @given(values=st.lists(NUMBERS, max_size=90), value=NUMBERS, low=NUMBERS, high=NUMBERS)
 def test_charts_stay_in_their_frame(values, value, low, high):
     found = validation.chart(trailing(values=values, value=value, low=low, high=high))

@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import psycopg2
 
+from benchmarks.memory import peak_mb
 from ml.embedded.postgres import OWNER, READER, Postgres
 from ml.embedded.processes import free_port
 
@@ -147,7 +147,7 @@ def _measured(server: int, found: dict[str, Any]) -> Iterator[None]:
     found |= {"seconds": round(time.perf_counter() - begun, 3), "client_cpu_s": round(time.process_time() - cpu, 2)}
     time.sleep(0.3)  # until the server has buried its processes, which is when it counts their time
     found["server_cpu_s"] = round(sum(postmaster.cpu_times()[2:4]) - there, 2)
-    found["peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    found["peak_mb"] = round(peak_mb())
 
 
 def _limit(url: str, server: int) -> dict[str, Any]:
@@ -171,6 +171,7 @@ def _pandas(url: str, server: int) -> dict[str, Any]:
 
 
 def _evergreen(url: str, server: int) -> dict[str, Any]:
+    import adbc_driver_postgresql.dbapi  # noqa: F401
     import deltalake  # noqa: F401
     import pandas  # noqa: F401  # pyarrow does, at its first array
     import polars  # noqa: F401
@@ -207,11 +208,11 @@ def _evergreen(url: str, server: int) -> dict[str, Any]:
 def _watched() -> dict[str, float]:
     """CPU seconds of the parts of the stage, filled while it runs."""
     from ml.contract import BatchProfiler
-    from ml.source.lines import Lines
+    from ml.source.pieces import Pieces
     from ml.tables import digest, staged
 
     parts: dict[str, float] = defaultdict(float)
-    _watch(Lines, "piece", "parse", parts)
+    _watch(Pieces, "piece", "days", parts)
     _watch(BatchProfiler, "add", "profile", parts)
     _watch(digest, "row_hashes", "fingerprint", parts)
     _watch(staged._Writer, "_write_out", "write", parts)

@@ -8,7 +8,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from typing import Any
 import pyarrow as pa
 
 from benchmarks import validation_data as data
+from benchmarks.memory import peak_mb
 
 MILLION = 1_000_000
 REPEATS = 5
@@ -83,13 +83,13 @@ def _stages() -> list[dict[str, Any]]:
 
 def _measured(work: Callable[[], Any], note: Callable[[Any], str], repeats: int = REPEATS) -> tuple[dict[str, Any], Any]:
     """Median of a few runs; memory of the process before and at its highest."""
-    base, seconds, cpu = _peak_mb(), [], []
+    base, seconds, cpu = peak_mb(), [], []
     for _ in range(repeats):
         began, worked = time.perf_counter(), time.process_time()
         result = work()
         seconds.append(time.perf_counter() - began)
         cpu.append(time.process_time() - worked)
-    about = {"seconds": statistics.median(seconds), "cpu_s": statistics.median(cpu), "base_mb": base, "peak_mb": _peak_mb()}
+    about = {"seconds": statistics.median(seconds), "cpu_s": statistics.median(cpu), "base_mb": base, "peak_mb": peak_mb()}
     return about | {"note": note(result)}, result
 
 
@@ -180,10 +180,6 @@ def _suite() -> Path:
     path = Path(tempfile.mkdtemp()) / "bench.raw.json"
     path.write_text(json.dumps(data.SUITE))
     return path
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _machine() -> dict[str, Any]:

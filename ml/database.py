@@ -66,16 +66,24 @@ def connect(url: str) -> extensions.connection:
         ConfigError: wrong password, role, database or privilege, or no Postgres address.
     """
     address = _address(url)
-    if address.get_backend_name() != "postgresql":
-        raise ConfigError(f"{_place(address)} is no Postgres address. Write postgresql://user:password@host:port/database.")
-    plain = address.set(drivername="postgresql").render_as_string(hide_password=False)
-    timeout = {} if "connect_timeout" in address.query else {"connect_timeout": CONNECT_TIMEOUT_S}
     try:
-        connection = psycopg2.connect(plain, connection_factory=_Connection, cursor_factory=_Cursor, **timeout)
+        connection = psycopg2.connect(libpq(url), connection_factory=_Connection, cursor_factory=_Cursor)
     except psycopg2.OperationalError as error:
         raise _translated(error, _place(address)) or error from error
     connection.where = _place(address)
     return connection
+
+
+def libpq(url: str) -> str:
+    """The address as PostgreSQL's own library takes it, with a limit to how long connecting may take.
+
+    Raises: ConfigError: no Postgres address.
+    """
+    address = _address(url)
+    if address.get_backend_name() != "postgresql":
+        raise ConfigError(f"{_place(address)} is no Postgres address. Write postgresql://user:password@host:port/database.")
+    limited = {"connect_timeout": str(CONNECT_TIMEOUT_S), **address.query}
+    return address.set(drivername="postgresql", query=limited).render_as_string(hide_password=False)
 
 
 def engine(url: str) -> sa.Engine:

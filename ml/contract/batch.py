@@ -27,9 +27,11 @@ class BatchProfiler:
     def add(self, batch: pa.RecordBatch) -> None:
         """Count the rows of a batch; it has the declared columns and `_day`."""
         self._all.add(batch)
-        self._days.update(day for day in pc.unique(batch[DAY]).to_pylist() if day)
-        places = np.flatnonzero(pc.greater_equal(batch[DAY], self._from).fill_null(False).to_numpy(zero_copy_only=False))
-        rows = batch.select([name for name in self._names if name in batch.schema.names]).take(pa.array(places[:: self._step]))
+        days = batch[DAY]
+        self._days.update(day for day in pc.unique(days).to_pylist() if day)
+        names = np.array([day >= self._from for day in days.dictionary.to_pylist()], bool)
+        places = np.flatnonzero(names[days.indices.to_numpy()])[:: self._step]
+        rows = batch.select([name for name in self._names if name in batch.schema.names]).take(pa.array(places))
         rows = pa.Table.from_batches([rows])
         self._recent = rows if self._recent is None else pa.concat_tables([self._recent, rows])
         if self._recent.num_rows > SPARE * self._enough:

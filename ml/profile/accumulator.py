@@ -21,7 +21,7 @@ class Accumulator(ABC):
     def __init__(self, arrow: pa.DataType, zone: str) -> None:
         self.arrow, self.zone = str(arrow), zone
         self.num_rows = self.num_null = 0
-        self.sample: pa.Array = pa.array([], self.stored)
+        self._sampled: list[pa.Array] = [pa.array([], self.stored)]
         self.sketch = Sketch()
 
     @property
@@ -46,7 +46,15 @@ class Accumulator(ABC):
         self.num_rows += len(values)
         self.num_null += values.null_count
         self.count(self.prepare(values))
-        self.sample = pa.concat_arrays([self.sample, self.keep(self.prepare(sampled))])
+        if len(sampled):
+            self._sampled.append(self.keep(self.prepare(sampled)))
+
+    @property
+    def sample(self) -> pa.Array:
+        """Values of the sampled rows, in the order of the rows."""
+        if len(self._sampled) > 1:
+            self._sampled = [pa.concat_arrays(self._sampled)]
+        return self._sampled[0]
 
     def keep(self, sampled: pa.Array) -> pa.Array:
         """What of a sampled value is kept."""
@@ -54,7 +62,7 @@ class Accumulator(ABC):
 
     def thin(self, keep: pa.Array) -> None:
         """Leave part of the sample."""
-        self.sample = self.sample.filter(keep)
+        self._sampled = [self.sample.filter(keep)]
 
     def result(self) -> ColumnProfile:
         """The profile of everything added."""
@@ -75,7 +83,7 @@ class Accumulator(ABC):
         told = sum((1 - share) * len(rows) >= DAY_VALUES for share, rows in zip(shares, days, strict=True))
         return {"num_days": told, "day_nulls": (min(shares), max(shares))}
 
-    def scaled(self, counts: Mapping[str, int], most: int = TOP) -> dict[str, int]:
+    def scaled(self, counts: Mapping[str, float], most: int = TOP) -> dict[str, int]:
         """Counts of the sample as counts of all rows, the most frequent first."""
         return top({name: round(count * self._factor()) for name, count in counts.items()}, most)
 

@@ -18,6 +18,7 @@ Floats = npt.NDArray[np.float64]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HEAD = 200  # characters of a text that are looked at
 MINUTE = 60_000_000  # microseconds
+MOST_SHAPED = 4_096  # texts whose form is looked at; it takes Python
 MOMENT = pa.timestamp("us", "UTC")
 LATEST = 253_402_214_400_000_000  # microseconds up to 9999-12-31; later moments are no datetime of Python
 
@@ -103,12 +104,15 @@ class Categories(Accumulator):
         """Take all values of a batch in."""
         if self.counts is None:
             return self.sketch.add(values)
-        found = values.drop_null().value_counts()
-        self.sketch.add(found.field("values"))
-        if len(self.counts) + len(found) > 2 * EXACT:
+        found = (values.drop_null() if values.null_count else values).value_counts()
+        names = found.field("values").to_pylist()
+        fresh = [place for place, value in enumerate(names) if value not in self.counts]
+        if fresh:
+            self.sketch.add(found.field("values").take(pa.array(fresh)))
+        if len(self.counts) + len(fresh) > 2 * EXACT:
             self.counts = None
             return None
-        for value, times in zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True):
+        for value, times in zip(names, found.field("counts").to_pylist(), strict=True):
             self.counts[value] += times
         return None
 
@@ -197,8 +201,15 @@ class Texts(Accumulator):
         return {
             "lengths": tuple(np.quantile(sizes, GRID, method="inverted_cdf").astype(float).tolist()),
             "marks": texts.marks(heads),
-            "shapes": self.scaled(texts.shapes(heads.to_pylist()), texts.SHAPES),
+            "shapes": self._shapes(heads),
         }
+
+    def _shapes(self, heads: pa.Array) -> dict[str, int]:
+        """Forms of evenly spaced ones of the sample, as counts of all rows."""
+        step = -(-len(heads) // MOST_SHAPED)
+        looked_at = heads.take(pa.array(np.arange(0, len(heads), step)))
+        found = texts.shapes(looked_at.to_pylist())
+        return self.scaled({form: count * len(heads) / len(looked_at) for form, count in found.items()}, texts.SHAPES)
 
 
 ACCUMULATORS: dict[str, type[Accumulator]] = {

@@ -41,5 +41,5 @@ def columns(problem: Problem) -> dict[str, str]:
 
 
 def schema_of(wanted: dict[str, str]) -> pa.Schema:
-    """Columns as Arrow types, and the day."""
-    return pa.schema([*((name, ARROW[kind]) for name, kind in wanted.items()), (DAY, pa.string())])
+    """Columns as Arrow types, and the day as a dictionary: a batch holds few."""
+    return pa.schema([*((name, ARROW[kind]) for name, kind in wanted.items()), (DAY, pa.dictionary(pa.int32(), pa.string()))])

@@ -55,7 +55,10 @@ def seen(chunk: Chunk, view: View, name: str) -> Seen:
     part = Chunk(chunk.rows.take(taken), chunk.columns, chunk.numbers[places], chunk.unit)
     local = pc.local_timestamp(moment.take(taken).cast(pa.timestamp("us", view.source.timezone)))
     rows = {column: _typed(part, column, view, name) for column in view.wanted}
-    rows |= _labels(rows, view) | {DAY: local.cast(pa.date32(), safe=False).cast(pa.string()), **_marks(part, view, name)}
+    rows |= _labels(rows, view) | {
+        DAY: local.cast(pa.date32(), safe=False).cast(pa.string()).dictionary_encode(),
+        **_marks(part, view, name),
+    }
     return Seen(pa.RecordBatch.from_pydict(rows), *counts)
 
 

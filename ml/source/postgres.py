@@ -16,7 +16,8 @@ from ml import database
 from ml.errors import DataError
 from ml.problem import Problem
 from ml.source.common import Rows, columns, schema_of
-from ml.source.lines import Lines
+from ml.source.copies import SESSION, Copy
+from ml.source.pieces import Piece, Pieces
 from ml.source.query import ACCEPTED, Query
 from ml.source.streams import Stream, interleaved
 from ml.window import Window, local_day
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
     from psycopg2 import extensions
 
 STREAM_ROWS = 50_000  # with fewer rows each, several streams cost more than they gain
-SESSION = (  # whatever the server's or the role's defaults are
-    "SET TIME ZONE 'UTC'; SET datestyle = 'ISO'; SET extra_float_digits = 1; "
-    "SET synchronize_seqscans = off; SET max_parallel_workers_per_gather = 0"
-)
 
 
 @contextmanager
@@ -49,44 +46,46 @@ def read(
         wanted |= {name: kind for name, kind in (also or {}).items() if name not in wanted and types.get(name) in ACCEPTED[kind]}
         query = Query(problem, wanted, types, window.instants(problem.source.timezone), now)
         rows = Rows(schema_of(wanted), types, iter(()))
-        batches = _batches(url, leader, query, rows, Lines(problem, wanted, query.names, window), since)
-        opened.callback(batches.close)  # before the leader: its threads use the connections
+        batches = _batches(url, leader, query, rows, Pieces(problem, wanted, window), since)
+        opened.callback(batches.close)  # before the leader: its snapshot ends with it
         rows.batches = batches
         yield rows
 
 
 @contextmanager
-def _session(url: str, snapshot: str | None = None) -> "Iterator[extensions.connection]":
+def _session(url: str) -> "Iterator[extensions.connection]":
     with database.reading(url) as connection, connection.cursor() as cursor:
-        connection.set_client_encoding("UTF8")
-        if snapshot:
-            cursor.execute("SET TRANSACTION SNAPSHOT %s", [snapshot])  # must come first
-        cursor.execute(SESSION)
+        cursor.execute(";".join(SESSION))
         yield connection
 
 
 def _batches(
-    url: str, leader: "extensions.connection", query: Query, rows: Rows, lines: Lines, since: datetime | None
+    url: str, leader: "extensions.connection", query: Query, rows: Rows, pieces: Pieces, since: datetime | None
 ) -> Generator[pa.RecordBatch, None, None]:
     _check(query)
     with _telling(query), leader.cursor() as cursor:
         if since and query.problem.source.available_at:
             rows.num_late, first = _row(cursor, query.late(since))
             rows.first_late = first and local_day(first, query.problem.source.timezone)
-        parts = _parts(cursor, query)
+        parts = [part.as_string(leader) for part in _parts(cursor, query)]
         (snapshot,) = _row(cursor, sql.SQL("SELECT pg_export_snapshot()"))
-    with ExitStack() as opened, _telling(query):
-        connections = [leader, *(opened.enter_context(_session(url, snapshot)) for _ in parts[1:])]
-        copies = [sql.SQL("COPY ({}) TO STDOUT WITH (FORMAT csv)").format(part).as_string(leader) for part in parts]
-        streams = [Stream(*one, lines.piece) for one in zip(connections, copies, strict=True)]
-        blocks = opened.enter_context(closing(interleaved(streams)))  # ends its threads before their connections are closed
-        num_timeless = 0
-        for piece in blocks:
+    place, table = database.libpq(url), query.problem.source.table or ""
+    num_timeless = 0
+    with closing(interleaved([_stream(Copy(place, snapshot, part, table), pieces) for part in parts])) as found:
+        for piece in found:
             rows.num_deleted += piece.num_deleted
             num_timeless += piece.num_timeless
             if piece.rows.num_rows:
                 yield piece.rows
     _refuse_timeless(num_timeless, query)
+
+
+def _stream(copy: Copy, pieces: Pieces) -> Stream[Piece]:
+    def made() -> Generator[Piece, None, None]:
+        with closing(copy.batches()) as batches:
+            yield from map(pieces.piece, batches)
+
+    return Stream(made, copy.cancel)
 
 
 def _parts(cursor: "extensions.cursor", query: Query) -> list[Composable]:

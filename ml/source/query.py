@@ -125,6 +125,10 @@ class Query:
             value = self._moment(name)
         elif self.wanted[name] in ("category", "text", "zip", "key"):
             value = sql.SQL("{}::text").format(value)  # as a client would write it: true, not t; no padding
+        elif self.wanted[name] == "number" and self.types.get(name) == "real":
+            value = sql.SQL("{}::text::float8").format(value)  # 0.1 is 0.1, as whoever asks for a prediction writes it
+        elif self.wanted[name] == "number":
+            value = sql.SQL("{}::float8").format(value)
         if name in (source.label, source.label_time):
             known = sql.SQL("{} <= {}").format(self._moment(source.label_time), sql.Literal(self.now))
             value = sql.SQL("CASE WHEN {} THEN {} END").format(known, value)

@@ -1,20 +1,14 @@
-"""Several COPY at once, each in a thread with a connection of its own, in bounded memory and in an order that repeats."""
+"""Several sources read ahead at once, each in a thread of its own, in bounded memory and in an order that repeats."""
 
-import contextlib
 import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
-import psycopg2
-
-if TYPE_CHECKING:
-    from psycopg2 import extensions
-
-BLOCK = 4 * 2**20  # bytes of whole rows that are parsed at once
-AHEAD = 1  # parsed blocks that wait per stream
+AHEAD = 1  # items that wait per stream
 T = TypeVar("T")
 
 
@@ -24,14 +18,11 @@ class _StoppedError(Exception):
 
 @dataclass
 class Stream(Generic[T]):
-    """One COPY; PostgreSQL sends a row per message, so `write` gets whole rows and no cell is ever cut."""
+    """Items that a thread makes ahead of whoever reads them; `cancel` wakes it from a wait, so that it can end."""
 
-    connection: "extensions.connection"
-    query: str
-    parse: Callable[[bytes | memoryview], T]
+    items: Callable[[], Generator[T, None, None]]
+    cancel: Callable[[], None]
     _done: "queue.Queue[T | BaseException | None]" = field(default_factory=lambda: queue.Queue(AHEAD))
-    _block: memoryview = field(default_factory=lambda: memoryview(bytearray(BLOCK)))  # used again for every block
-    _filled: int = 0
     _stopping: bool = False
 
     def __post_init__(self) -> None:
@@ -42,7 +33,7 @@ class Stream(Generic[T]):
         self._thread.start()
 
     def next(self) -> T | None:
-        """The next parsed block, None at the end; raises what the stream met."""
+        """The next item, None at the end; raises what the stream met."""
         found = self._done.get()
         if isinstance(found, BaseException):
             raise found
@@ -52,61 +43,43 @@ class Stream(Generic[T]):
         """End it wherever it is."""
         self._stopping = True
         if self._thread.is_alive():
-            with contextlib.suppress(psycopg2.Error):  # it may have ended, or the server has
-                self.connection.cancel()
+            self.cancel()
 
     def join(self) -> None:
         """Wait until it has ended."""
         if self._thread.ident is not None:
             self._thread.join(timeout=30)
 
-    def write(self, row: bytes) -> None:
-        """Called by psycopg2 for each row."""
-        start, end = self._filled, self._filled + len(row)
-        if end > BLOCK:
-            self._flush()
-            if len(row) > BLOCK:
-                return self._put(self.parse(row))
-            start, end = 0, len(row)
-        self._block[start:end] = row
-        self._filled = end
-        return None
-
     def _run(self) -> None:
         try:
-            with self.connection.cursor() as cursor:
-                cursor.copy_expert(self.query, self)
-            self._flush()
+            with closing(self.items()) as items:
+                for item in items:
+                    self._put(item)
             self._put(None)
         except _StoppedError:
             return
-        except BaseException as error:  # noqa: BLE001  # it is raised again where the rows are read
-            with contextlib.suppress(_StoppedError):
+        except BaseException as error:  # noqa: BLE001  # it is raised again where the items are read
+            with suppress(_StoppedError):
                 self._put(error)
-
-    def _flush(self) -> None:
-        if self._filled:
-            self._put(self.parse(self._block[: self._filled]))
-            self._filled = 0
 
     def _put(self, item: T | BaseException | None) -> None:
         while not self._stopping:
-            with contextlib.suppress(queue.Full):
+            with suppress(queue.Full):
                 return self._done.put(item, timeout=0.1)
         raise _StoppedError
 
 
 def interleaved(streams: Sequence[Stream[T]]) -> Generator[T, None, None]:
-    """Blocks of all streams in turn, so that the same data come in the same order; ends every stream when it ends."""
+    """Items of all streams in turn, so that the same data come in the same order; ends every stream when it ends."""
     waiting = deque(streams)
     try:
         for stream in streams:
             stream.start()
         while waiting:
             stream = waiting.popleft()
-            block = stream.next()
-            if block is not None:
-                yield block
+            item = stream.next()
+            if item is not None:
+                yield item
                 waiting.append(stream)
     finally:
         for stream in streams:

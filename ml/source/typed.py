@@ -113,10 +113,17 @@ def _mixed(column: pa.Array, zone: str) -> pa.Array:
     return pc.coalesce(absolute, _local(pc.cast(pc.if_else(offset, None, column), pa.timestamp("us")), zone))
 
 
-def _bounded(column: pa.Array) -> pa.Array:
-    """Times that calendars, and so whoever reads them later, can name."""
+def outside_the_calendar(column: pa.Array) -> int | None:
+    """Position of the first moment that calendars, and so whoever reads it later, cannot name."""
     ends = pc.min_max(column)
-    if ends["min"].is_valid and (ends["min"].value < FIRST or ends["max"].value >= LAST):
+    if not ends["min"].is_valid or (ends["min"].value >= FIRST and ends["max"].value < LAST):
+        return None
+    micros = column.cast(pa.int64())
+    return int(pc.index(pc.or_(pc.less(micros, FIRST), pc.greater_equal(micros, LAST)), True).as_py())
+
+
+def _bounded(column: pa.Array) -> pa.Array:
+    if outside_the_calendar(column) is not None:
         raise pa.ArrowInvalid("out of the calendar")
     return column
 

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,12 +69,12 @@ def stage(location: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -
         batches: of `schema`, in any order; each row has its `_day`.
     Raises: DataError: a row without a day. OSError: as the disk or the server says.
     """
+    _give_memory_back()
     staged, remote = Staged(location, schema), place.is_remote(location)
     folder = Path(tempfile.mkdtemp(prefix="evergreen-stage-")) if remote else Path(location)
     writer = _Writer(staged, folder)
     try:
-        for batch in batches:
-            writer.add(batch)
+        _add_all(writer, batches)
         writer.close()
         if remote:
             _upload(staged, folder)
@@ -84,6 +85,24 @@ def stage(location: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -
         if remote:
             shutil.rmtree(folder, ignore_errors=True)
     return staged
+
+
+def _give_memory_back() -> None:
+    """From here on this process returns what Arrow frees: its default allocator keeps a fifth more than is ever in use."""
+    if "jemalloc" in pa.supported_memory_backends():
+        pa.set_memory_pool(pa.jemalloc_memory_pool())
+
+
+def _add_all(writer: "_Writer", batches: Iterable[pa.RecordBatch]) -> None:
+    """Each batch is written while the next one is made: to compress takes as long as to look at the rows."""
+    with ThreadPoolExecutor(1, "table-writer") as thread:
+        adding: Future[None] | None = None
+        for batch in batches:
+            if adding:
+                adding.result()
+            adding = thread.submit(writer.add, batch)
+        if adding:
+            adding.result()
 
 
 def split(batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:

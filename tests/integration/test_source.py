@@ -106,3 +106,27 @@ def test_wrong_password_and_missing_grant_are_not_worth_a_retry(production, post
 def test_a_database_that_is_away_is_worth_a_retry(production, postgres):
     with pytest.raises(TransientError, match=r"127\.0\.0\.1"):
         read(production.replace(str(postgres.port), "1"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "expected"),
+    [
+        ("real", "0.1", 0.1),
+        ("numeric", "12.34", 12.34),
+        ("numeric", "'NaN'", float("nan")),
+        ("bigint", "9007199254740993", 9007199254740992.0),
+        ("smallint", "-3", -3.0),
+        ("double precision", "'-Infinity'", float("-inf")),
+    ],
+)
+def test_a_number_is_what_it_is_written_as_whatever_its_type(production, kind, written, expected):
+    run(production, f"ALTER TABLE flights ALTER distance TYPE {kind} USING {written}")
+    (found,) = set(map(repr, read(production)["distance"].to_pylist()))
+    assert found == repr(expected)
+
+
+def test_a_category_may_be_a_number_or_a_yes_at_the_source(production):
+    run(production, "ALTER TABLE flights ALTER carrier TYPE boolean USING true")
+    assert set(read(production)["carrier"].to_pylist()) == {"true"}
+    run(production, "ALTER TABLE flights ALTER carrier TYPE numeric USING 1.50")
+    assert set(read(production)["carrier"].to_pylist()) == {"1.50"}

@@ -82,6 +82,7 @@ def complaints_of(folder: Path, start: date, end: date) -> pa.Table:
 
 def profiled(rows: pa.Table, kinds: dict[str, str] = KINDS, about: problems.Problem = FLIGHTS) -> Batch:
     profiler = BatchProfiler(kinds, about.source.timezone, about.source.event_time, about.contract.minimum_rows)
+    rows = rows.set_column(rows.schema.get_field_index(DAY), DAY, rows[DAY].dictionary_encode())
     for batch in rows.to_batches(max_chunksize=65_536):
         profiler.add(batch)
     return profiler.result()

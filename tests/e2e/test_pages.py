@@ -178,6 +178,33 @@ def test_the_form_explains_its_fields_and_starts_a_dry_run(night, stack, page, p
     assert driving.context(stack, "flights", run_id).record(Registered).version is None
 
 
+def test_a_backfill_is_started_in_the_same_form_and_leaves_unchanged_days_as_they_are(night, stack, page, picture):
+    before = driving.context(stack, "flights", "looking").table("raw").version
+    page.goto(f"{stack.airflow_url}/dags/retrain_flights")
+    page.get_by_role("button", name="Trigger Dag").click()
+    form = page.get_by_role("dialog").filter(has_text="retrain_flights")
+    form.get_by_text("Backfill").first.click()
+    for place, day in enumerate(("2013/01/29", "2013/01/31")):
+        form.get_by_test_id("datetime-input").nth(place).click()
+        page.get_by_placeholder("YYYY/MM/DD").locator("visible=true").fill(day)
+        page.get_by_placeholder("HH:mm").locator("visible=true").fill("00:00")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Escape")
+    expect(form.get_by_text("2 runs will be triggered.")).to_be_visible()
+    form.locator("[name=max_active_runs]").fill("2")
+    picture(page, "airflow-backfill")
+    form.get_by_role("button", name="Run Backfill").click()
+    expect(form).to_be_hidden()
+    one = driving.airflow(stack)
+
+    def over() -> Any:
+        runs = one._get("/dags/retrain_flights/dagRuns", run_type="backfill", limit=10)["dag_runs"]
+        return runs if len(runs) == 2 and all(run["state"] in ("success", "failed") for run in runs) else None
+
+    assert {run["state"] for run in driving.wait_for(over, "both runs of the backfill to end")} == {"success"}
+    assert driving.context(stack, "flights", "looking").table("raw").version == before
+
+
 def test_the_button_of_register_leads_to_the_version_among_the_models(night, stack, page, picture):
     page.goto(f"{stack.airflow_url}/dags/retrain_flights/runs/night-{night}/tasks/register/details")
     with page.context.expect_page() as opened:
@@ -207,6 +234,16 @@ def test_the_button_of_validate_leads_to_its_report_which_reads_well_in_the_dark
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     picture(page, "validation-report-phone")
+
+
+def test_the_buttons_of_report_lead_to_both_pages(night, stack, page, picture):
+    address = f"{stack.airflow_url}/dags/retrain_flights/runs/night-{night}/tasks/report/details"
+    follow(page, address, "Validation report")
+    expect(page.get_by_role("heading", name="Late arrivals: validation")).to_be_visible()
+    follow(page, address, "Data report")
+    expect(page.get_by_role("heading", name="Late arrivals: the data")).to_be_visible()
+    assert page.locator("svg").count() > 10
+    picture(page, "data-report")
 
 
 def test_a_reports_address_is_of_no_use_to_who_is_not_logged_in(night, stack, visitor):

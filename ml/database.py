@@ -77,13 +77,20 @@ def connect(url: str) -> extensions.connection:
 def libpq(url: str) -> str:
     """The address as PostgreSQL's own library takes it, with a limit to how long connecting may take.
 
+    Names and values and no URL: libraries differ in what they take for a blank there, and repeat the password in what they say.
+
     Raises: ConfigError: no Postgres address.
     """
     address = _address(url)
     if address.get_backend_name() != "postgresql":
         raise ConfigError(f"{_place(address)} is no Postgres address. Write postgresql://user:password@host:port/database.")
-    limited = {"connect_timeout": str(CONNECT_TIMEOUT_S), **address.query}
-    return address.set(drivername="postgresql", query=limited).render_as_string(hide_password=False)
+    named: dict[str, Any] = {"host": address.host, "port": address.port, "user": address.username, "password": address.password}
+    named |= {"dbname": address.database, "connect_timeout": CONNECT_TIMEOUT_S}
+    named |= {name: value if isinstance(value, str) else ",".join(value) for name, value in address.query.items()}
+    try:
+        return str(extensions.make_dsn(**{name: value for name, value in named.items() if value}))
+    except psycopg2.ProgrammingError as error:  # of an option that is none, which it names
+        raise ConfigError(f"{_place(address)}: {str(error).strip()}. Correct what follows the ? in the address.") from error
 
 
 def engine(url: str) -> sa.Engine:
@@ -171,9 +178,15 @@ def _translated(error: BaseException, place: str, *, lost: bool = False) -> Ever
 
 def _address(url: str) -> sa.URL:
     try:
-        return sa.make_url(url)
-    except sa.exc.ArgumentError as error:  # the text may hold a password, so it is not repeated
-        raise ConfigError("The database address cannot be read. Write postgresql://user:password@host:port/database.") from error
+        address = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):  # the text may hold a password, so it is not repeated
+        address = None
+    if address is None or "@" in (address.host or ""):
+        raise ConfigError(
+            "The database address cannot be read. Write postgresql://user:password@host:port/database, and %40 for an @ in the "
+            "password; several hosts as ?host=one,other&port=5432,5432."
+        )
+    return address
 
 
 def _place(address: sa.URL) -> str:

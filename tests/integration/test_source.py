@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 import psycopg2
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pytest
 from ml import problem as problems
 from ml import source
 from ml.embedded.postgres import READER
+from ml.embedded.processes import free_port
 from ml.errors import ConfigError, DataError, TransientError
 from ml.settings import PROJECT
 from ml.window import Window
@@ -101,6 +103,47 @@ def test_wrong_password_and_missing_grant_are_not_worth_a_retry(production, post
     run(production, "REVOKE SELECT ON flights FROM evergreen_reader")
     with pytest.raises((ConfigError, DataError), match="flights"):
         read(postgres.url(production.rsplit("/", 1)[1], user=READER))
+
+
+def test_a_password_of_any_signs_is_taken_and_never_told(production, postgres):
+    password = "a b%20@:/?#+'\\é"
+    run(postgres.url("postgres", user="postgres"), f"ALTER ROLE {READER} PASSWORD $${password}$$")
+    address = f"postgresql://{READER}:{{}}@127.0.0.1:{postgres.port}/{production.rsplit('/', 1)[1]}"
+    try:
+        assert read(address.format(quote(password, safe=""))).num_rows == 5
+    finally:
+        run(postgres.url("postgres", user="postgres"), f"ALTER ROLE {READER} PASSWORD '{postgres.passwords[READER]}'")
+    for written in ("hunter2@hunter2", "hunter2@hunter2:hunter2"):
+        with pytest.raises(ConfigError, match="%40") as caught:
+            read(address.format(written))
+        assert "hunter2" not in f"{caught.value} {caught.value.__context__}"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("?options=-c%20statement_timeout%3D30000&application_name=ever%20green&sslmode=prefer", ""),
+        ("?host=127.0.0.1,127.0.0.1&port={away},{port}", ""),
+        ("?sslmod=prefer", "sslmod"),
+    ],
+    ids=["blanks", "two hosts", "no such option"],
+)
+def test_options_of_the_address_reach_every_connection(production, postgres, options, message):
+    place = "" if "host" in options else f"127.0.0.1:{postgres.port}"
+    address = f"postgresql://{READER}:for-tests@{place}/" + production.rsplit("/", 1)[1]
+    address += options.format(port=postgres.port, away=free_port(0))
+    if message:
+        with pytest.raises(ConfigError, match=message):
+            read(address)
+    else:
+        assert read(address).num_rows == 5
+
+
+@pytest.mark.parametrize("end", ["one:5432,other:5432/production", "one:port/production"])
+def test_an_address_that_is_none_is_for_a_person_and_is_not_repeated(end):
+    with pytest.raises(ConfigError, match="cannot be read") as caught:
+        read(f"postgresql://me:hunter2@{end}")
+    assert "hunter2" not in f"{caught.value} {caught.value.__context__}"
 
 
 def test_a_database_that_is_away_is_worth_a_retry(production, postgres):

@@ -16,7 +16,7 @@ from ml.errors import ConfigError, EvergreenError, TransientError
 MIGRATIONS = Path(__file__).resolve().parent / "ledger" / "migrations"
 CONNECT_TIMEOUT_S = 10
 LOCK = 0x4556_4552  # any number that is ours: migrations wait for each other on this advisory lock
-AWAY = ("08", "53", "57P", "40")  # SQLSTATE classes: connection lost, out of room, server ending, lost a race
+AWAY = ("08", "53", "57", "40", "55P03")  # SQLSTATEs: connection lost, out of room, ended by an operator, lost a race or a lock
 FORBIDDEN = ("28", "3D000", "42501")  # wrong login, no such database, no privilege
 # A refused login carries no SQLSTATE in psycopg2, only the server's words.
 FORBIDDEN_WORDS = re.compile(

@@ -1,11 +1,12 @@
 """One `COPY … TO STDOUT`, in PostgreSQL's binary format, as Arrow: by ADBC, which holds no Python lock while it reads."""
 
 from collections.abc import Generator
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 import pyarrow as pa
 
+from ml.database import AWAY
 from ml.errors import DataError, EvergreenError, TransientError
 
 BYTES = 6 * 2**20  # of rows that come at once
@@ -16,6 +17,9 @@ SESSION = (  # whatever the server's or the role's defaults are
     "SET extra_float_digits = 1",
     "SET synchronize_seqscans = off",
     "SET max_parallel_workers_per_gather = 0",
+    "SET statement_timeout = 0",  # how long COPY takes depends on how fast rows are taken
+    "SET idle_in_transaction_session_timeout = 0",  # the one that holds the snapshot waits for the others
+    "SET lock_timeout = '10s'",  # an ALTER TABLE between two of our connections waits for one and stops the other: for ever
 )
 
 
@@ -35,6 +39,7 @@ class Copy:
             DataError: PostgreSQL cannot compute the rows, such as those of a view that divides by zero.
             TransientError: the connection is lost, or none is to be had.
         """
+        from adbc_driver_manager._reader import AdbcRecordBatchReader
         from adbc_driver_postgresql import StatementOptions, dbapi
 
         options = {StatementOptions.BATCH_SIZE_HINT_BYTES.value: str(BYTES)}
@@ -45,9 +50,10 @@ class Copy:
                     cursor.execute(statement)
                 self._cursor = cursor
                 cursor.execute(self._query)
-                with cursor.fetch_record_batch() as reader:
+                stream = cursor.fetch_arrow()
+                with closing(AdbcRecordBatchReader._import_from_c(stream.address)) as reader:  # its errors have an SQLSTATE
                     yield from reader
-        except (dbapi.Error, OSError) as error:
+        except (dbapi.Error, OSError, pa.ArrowException) as error:
             raise self._told(error) from error
         finally:
             self._cursor = None
@@ -61,7 +67,11 @@ class Copy:
                 cursor.adbc_cancel()
 
     def _told(self, error: Exception) -> EvergreenError:
-        told = " ".join(str(error).split())
-        if "ERROR:" in told:  # of a statement; a connection ends with FATAL or with libpq's own words
-            return DataError(f"PostgreSQL cannot read table {self._table}: {told}. Mend the table or view.")
-        return TransientError(f"The connection to production was lost: {told}. Run this again; nothing was written.")
+        told, code = " ".join(str(error).partition("Query was:")[0].split()), getattr(error, "sqlstate", None) or ""
+        if code.startswith(AWAY) or ("ERROR:" not in told and not code):  # a connection ends with FATAL or with libpq's own words
+            return TransientError(f"PostgreSQL stopped reading: {told}.{_hint(told)} Run this again; nothing was written.")
+        return DataError(f"PostgreSQL cannot read table {self._table}: {told}. Mend the table or view.")
+
+
+def _hint(told: str) -> str:
+    return " Ingest takes one connection more than [source] streams says." if "too many" in told else ""

@@ -208,6 +208,59 @@ def test_a_server_that_goes_away_in_the_middle_is_worth_a_retry(many):
     assert streams_alive() == 0
 
 
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [("40001", TransientError), ("57014", TransientError), ("53400", TransientError), ("55000", DataError), ("22012", DataError)],
+    ids=["standby conflict", "cancelled", "no room for files", "wrong state", "divides by zero"],
+)
+def test_what_stops_a_copy_is_worth_a_retry_or_not_by_its_code(few, code, kind):
+    execute(
+        few,
+        "CREATE FUNCTION broken(n float8) RETURNS float8 LANGUAGE plpgsql AS"
+        f" $$ BEGIN RAISE EXCEPTION 'no more' USING ERRCODE = '{code}'; END $$",
+        "CREATE VIEW failing AS SELECT id, at, came, came_at, known_at, who, broken(amount) AS amount FROM visits",
+    )
+    with pytest.raises(kind, match="no more"):
+        read(few, problem(table="failing"))
+
+
+def test_a_limit_of_the_role_does_not_end_a_long_copy(few):
+    name = few.rsplit("/", 1)[1]
+    execute(
+        few,
+        f"ALTER ROLE CURRENT_USER IN DATABASE {name} SET statement_timeout = '300ms'",
+        f"ALTER ROLE CURRENT_USER IN DATABASE {name} SET idle_in_transaction_session_timeout = '300ms'",
+        "CREATE VIEW slow AS SELECT id, at, came, came_at, known_at, who, amount FROM visits, pg_sleep(0.8)",
+    )
+    assert read(few, problem(table="slow")).num_rows == 310
+
+
+def test_a_change_of_the_table_between_two_connections_is_not_waited_for_without_end(few, monkeypatch):
+    """The leader's lock stops the change, the change stops the streams, and nobody but us could know."""
+    asked, begin = threading.Event(), copies.Copy.batches
+
+    def alter() -> None:
+        asked.set()
+        execute(few, "ALTER TABLE visits ADD COLUMN more text")
+
+    changer = threading.Thread(target=alter)
+
+    def late(self):
+        changer.start()
+        asked.wait()
+        with closing(psycopg2.connect(few)) as connection, connection.cursor() as cursor:
+            while not cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted") and cursor.fetchone() is None:
+                connection.rollback()
+        yield from begin(self)
+
+    monkeypatch.setattr(copies.Copy, "batches", late)
+    monkeypatch.setattr(copies, "SESSION", (*copies.SESSION, "SET lock_timeout = '1s'"))
+    with pytest.raises(TransientError, match="lock timeout"):
+        read(few, problem())
+    changer.join(timeout=10)
+    assert not changer.is_alive()
+
+
 def test_a_cell_larger_than_a_block_comes_over_whole(few):
     huge = 3 * copies.BYTES
     execute(few, f"UPDATE visits SET who = repeat('lang ', {huge // 5}) WHERE id = 'v00000007'")

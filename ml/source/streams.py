@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 AHEAD = 1  # items that wait per stream
+PATIENCE_S = 30
 T = TypeVar("T")
 
 
@@ -46,9 +47,12 @@ class Stream(Generic[T]):
             self.cancel()
 
     def join(self) -> None:
-        """Wait until it has ended."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout=30)
+        """Wait until it has ended, at most half a minute; a wait may begin after `cancel`, so that is said again."""
+        for _ in range(PATIENCE_S if self._thread.ident is not None else 0):
+            self._thread.join(timeout=1)
+            if not self._thread.is_alive():
+                return
+            self.cancel()
 
     def _run(self) -> None:
         try:

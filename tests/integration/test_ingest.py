@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import closing
 from datetime import UTC, date, datetime
 
@@ -19,7 +20,7 @@ from ml.context import open_run
 from ml.errors import DataError, TransientError
 from ml.problem import Problem
 from ml.settings import PROJECT
-from ml.source import copies, postgres
+from ml.source import copies, postgres, streams
 from ml.source.query import Query
 from ml.window import Window
 
@@ -259,6 +260,15 @@ def test_a_change_of_the_table_between_two_connections_is_not_waited_for_without
         read(few, problem())
     changer.join(timeout=10)
     assert not changer.is_alive()
+
+
+def test_a_stop_before_a_copy_began_ends_it_too(few, monkeypatch):
+    execute(few, "CREATE VIEW slow AS SELECT id, at, came, came_at, known_at, who, amount FROM visits, pg_sleep(60)")
+    monkeypatch.setattr(streams.Stream, "next", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), source.read(few, problem(table="slow"), JANUARY, now=NOW) as rows:
+        next(iter(rows.batches))
+    assert (streams_alive(), time.monotonic() - started < 15) == (0, True)
 
 
 def test_a_cell_larger_than_a_block_comes_over_whole(few):

@@ -5,11 +5,11 @@ import itertools
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg2
 import pyarrow as pa
-from psycopg2 import sql
+from psycopg2 import extensions, sql
 from psycopg2.sql import Composable
 
 from ml import database
@@ -18,14 +18,19 @@ from ml.problem import Problem
 from ml.source.common import Rows, columns, schema_of
 from ml.source.copies import SESSION, Copy
 from ml.source.pieces import Piece, Pieces
-from ml.source.query import ACCEPTED, Query
+from ml.source.query import ACCEPTED, Query, named
 from ml.source.streams import Stream, interleaved
 from ml.window import Window, local_day
 
-if TYPE_CHECKING:
-    from psycopg2 import extensions
-
 STREAM_ROWS = 50_000  # with fewer rows each, several streams cost more than they gain
+MATERIALISED = """
+    SELECT attname, CASE WHEN kind.typnamespace <> 'pg_catalog'::regnamespace OR kind.typcategory = 'A' THEN kind.typname
+                    ELSE format_type(kind.oid, NULL) END
+    FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid JOIN pg_type one ON one.oid = atttypid
+    JOIN pg_type kind ON kind.oid = CASE one.typtype WHEN 'd' THEN one.typbasetype ELSE one.oid END
+    WHERE relkind = 'm' AND relname = %s AND relnamespace = to_regnamespace(quote_ident(%s)) AND attnum > 0
+        AND NOT attisdropped AND has_column_privilege(pg_class.oid, attnum, 'SELECT')
+    ORDER BY attnum"""  # information_schema has no materialised views
 
 
 @contextmanager
@@ -53,14 +58,14 @@ def read(
 
 
 @contextmanager
-def _session(url: str) -> "Iterator[extensions.connection]":
+def _session(url: str) -> Iterator[extensions.connection]:
     with database.reading(url) as connection, connection.cursor() as cursor:
         cursor.execute(";".join(SESSION))
         yield connection
 
 
 def _batches(
-    url: str, leader: "extensions.connection", query: Query, rows: Rows, pieces: Pieces, since: datetime | None
+    url: str, leader: extensions.connection, query: Query, rows: Rows, pieces: Pieces, since: datetime | None
 ) -> Generator[pa.RecordBatch, None, None]:
     _check(query)
     with _telling(query), leader.cursor() as cursor:
@@ -88,7 +93,7 @@ def _stream(copy: Copy, pieces: Pieces) -> Stream[Piece]:
     return Stream(made, copy.cancel)
 
 
-def _parts(cursor: "extensions.cursor", query: Query) -> list[Composable]:
+def _parts(cursor: extensions.cursor, query: Query) -> list[Composable]:
     """What each stream selects; together exactly the rows of the query.
 
     A scan of the whole table is cut by the place of the rows in it, so that each page is read once; where an index finds the
@@ -120,24 +125,28 @@ def _pages(pages: int, number: int, count: int) -> Composable:
     return begun if number == count - 1 else sql.SQL("{} AND ctid < {}::tid").format(begun, sql.Literal(last))
 
 
-def _catalog(connection: "extensions.connection", table: str) -> dict[str, str]:
+def _catalog(connection: extensions.connection, table: str) -> dict[str, str]:
     """Columns of a table with PostgreSQL's names of their types, in the table's order."""
-    schema, _, name = table.rpartition(".")
+    schema, name = named(table)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT column_name, CASE WHEN data_type IN ('USER-DEFINED', 'ARRAY') THEN udt_name ELSE data_type END"
             " FROM information_schema.columns WHERE table_name = %s AND table_schema = %s ORDER BY ordinal_position",
-            [name, schema or "public"],
+            [name, schema],
         )
         found = dict(cursor.fetchall())
+        if not found:
+            cursor.execute(MATERIALISED, [name, schema])
+            found = dict(cursor.fetchall())
         if found:
             return found
         cursor.execute(
             "SELECT table_schema || '.' || table_name FROM information_schema.tables"
             " WHERE table_schema NOT IN ('pg_catalog', 'information_schema')"
+            " UNION SELECT schemaname || '.' || matviewname FROM pg_matviews"
         )
         tables = sorted(row[0] for row in cursor.fetchall())
-    near = difflib.get_close_matches(f"{schema or 'public'}.{name}", tables, n=1)
+    near = difflib.get_close_matches(f"{schema}.{name}", tables, n=1)
     raise DataError(
         f"The production database has no table {table!r} that this user may see"
         + (f"; did you mean {near[0]!r}" if near else "")
@@ -174,7 +183,7 @@ def _refuse_timeless(count: int, query: Query) -> None:
         )
 
 
-def _row(cursor: "extensions.cursor", query: Composable) -> tuple[Any, ...]:
+def _row(cursor: extensions.cursor, query: Composable) -> tuple[Any, ...]:
     cursor.execute(query)
     return cursor.fetchone() or ()
 

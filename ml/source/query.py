@@ -26,6 +26,12 @@ ACCEPTED = {  # what PostgreSQL may call a column of each type
 }
 
 
+def named(table: str) -> tuple[str, str]:
+    """Schema and name of a table."""
+    schema, _, name = table.rpartition(".")
+    return schema or "public", name
+
+
 @dataclass(frozen=True)
 class Query:
     """Rows of a table whose moment lies in a span, as they were known at a moment.
@@ -54,8 +60,8 @@ class Query:
 
     @property
     def table(self) -> Composable:
-        """The table's name, quoted."""
-        return sql.SQL(".").join(sql.Identifier(part) for part in (self.problem.source.table or "").split("."))
+        """The table's name, quoted, with its schema: the role may search others first."""
+        return sql.Identifier(*named(self.problem.source.table or ""))
 
     def rows(self, part: Composable | None = None, span: tuple[datetime, datetime] | None = None) -> Composable:
         """The SELECT; `part` is a further condition, `span` a shorter one."""

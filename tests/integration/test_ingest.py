@@ -156,6 +156,27 @@ def test_a_view_and_a_small_window_take_one_stream(many):
     assert read(many, problem(streams=4, table="seen")).num_rows == MANY
 
 
+def test_a_materialised_view_is_read_as_the_table_it_is(many):
+    execute(many, "CREATE MATERIALIZED VIEW kept AS SELECT * FROM visits", "ANALYZE kept")
+    about = problem(streams=2, table="kept")
+    with source.read(many, about, JANUARY, now=NOW) as rows, source.read(many, problem(), JANUARY, now=NOW) as table:
+        assert rows.types == table.types
+    assert read(many, about).num_rows == MANY
+    with pytest.raises(DataError, match=r"did you mean 'public\.kept'"):
+        read(many, problem(table="keept"))
+
+
+def test_a_table_without_a_schema_is_that_of_public_whatever_the_role_searches_first(few):
+    execute(
+        few,
+        "CREATE SCHEMA app",
+        "CREATE TABLE app.visits AS SELECT * FROM public.visits LIMIT 7",
+        f"ALTER ROLE CURRENT_USER IN DATABASE {few.rsplit('/', 1)[1]} SET search_path = app",
+    )
+    assert read(few, problem()).num_rows == 310
+    assert read(few, problem(table="app.visits")).num_rows == 7
+
+
 def test_all_streams_see_one_moment_while_another_session_writes(many):
     """Rows are moved from the end of the table to its beginning and back: a reader of two moments would see some twice or not."""
     stop = threading.Event()

@@ -74,7 +74,7 @@ def _batches(
             rows.first_late = first and local_day(first, query.problem.source.timezone)
         parts = [part.as_string(leader) for part in _parts(cursor, query)]
         (snapshot,) = _row(cursor, sql.SQL("SELECT pg_export_snapshot()"))
-    place, table = database.libpq(url), query.problem.source.table or ""
+    place, table = _same_server(url, leader), query.problem.source.table or ""
     num_timeless = 0
     with closing(interleaved([_stream(Copy(place, snapshot, part, table), pieces) for part in parts])) as found:
         for piece in found:
@@ -83,6 +83,11 @@ def _batches(
             if piece.rows.num_rows:
                 yield piece.rows
     _refuse_timeless(num_timeless, query)
+
+
+def _same_server(url: str, leader: extensions.connection) -> str:
+    """Where the leader got through: of several hosts only one has its snapshot, and each library has its own default socket."""
+    return extensions.make_dsn(database.libpq(url), host=leader.info.host, port=leader.info.port)
 
 
 def _stream(copy: Copy, pieces: Pieces) -> Stream[Piece]:

@@ -13,10 +13,13 @@ from datetime import UTC, date, datetime
 import psycopg2
 import pyarrow as pa
 import pytest
+import sqlalchemy as sa
+from psycopg2.extensions import parse_dsn
 
 from ml import database as databases
 from ml import ingest, marks, source
 from ml.context import open_run
+from ml.embedded.processes import free_port
 from ml.errors import DataError, TransientError
 from ml.problem import Problem
 from ml.settings import PROJECT
@@ -175,6 +178,19 @@ def test_a_table_without_a_schema_is_that_of_public_whatever_the_role_searches_f
     )
     assert read(few, problem()).num_rows == 310
     assert read(few, problem(table="app.visits")).num_rows == 7
+
+
+def test_streams_go_where_the_leader_got_through(few, monkeypatch):
+    """Only that server has its snapshot; and a socket's default folder is another one in each library."""
+    address, seen = sa.make_url(few), []
+    begin = copies.Copy.__init__
+    monkeypatch.setattr(
+        copies.Copy, "__init__", lambda self, url, *more: (seen.append(parse_dsn(url)), begin(self, url, *more))[1]
+    )
+    hosts = {"host": "127.0.0.1,127.0.0.1", "port": f"{free_port(0)},{address.port}"}
+    several = address.set(host=None, port=None, query=hosts).render_as_string(hide_password=False)
+    assert read(several, problem()).num_rows == 310
+    assert {(one["host"], one["port"]) for one in seen} == {("127.0.0.1", str(address.port))}
 
 
 def test_all_streams_see_one_moment_while_another_session_writes(many):

@@ -80,8 +80,7 @@ def _ingest(context: Context, span: Window) -> Ingested:
     staged, read = _stage(context, table, span)
     try:
         contracts.check_values(context, read.batch)
-        privacy.refuse_if_more(read.forgotten, context.problem, context.store)
-        version = _commit(context, table, staged, span, emptied=read.counts["num_deleted"] > 0)
+        version = _commit(context, table, staged, span, read)
     finally:
         staged.discard()  # what became part of the table stays
     if staged.num_rows:
@@ -129,12 +128,16 @@ def _stage(context: Context, table: Table, span: Window) -> tuple[Staged, _Read]
     return staged, _Read(profiler.result(), rows.types, forgotten, counts | {"num_redacted": dict(redactor.counts)})
 
 
-def _commit(context: Context, table: Table, staged: Staged, span: Window, *, emptied: bool) -> int:
+def _commit(context: Context, table: Table, staged: Staged, span: Window, read: _Read) -> int:
     """The version that holds exactly these rows; a source without a single row is a fault and changes nothing, unless it
     says that the rows were deleted.
     """
-    if staged.num_rows or (emptied and table.exists):
-        return table.commit(staged, span, note={"run_key": context.run_key, "stage": "ingest"})
+
+    def unless() -> None:
+        privacy.refuse_if_more(read.forgotten, context.problem, context.store)
+
+    if staged.num_rows or (read.counts["num_deleted"] and table.exists):
+        return table.commit(staged, span, note={"run_key": context.run_key, "stage": "ingest"}, unless=unless)
     return table.version if table.exists else -1
 
 

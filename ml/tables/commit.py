@@ -32,6 +32,7 @@ class Change:
     replaces: Callable[[str], bool]
     note: Mapping[str, str]
     based_on: int | None = None  # the version the rows were made from, if they were
+    unless: Callable[[], None] = lambda: None  # raises where the rows must not go in; asked last before each try
 
 
 def put(location: str, change: Change) -> int:
@@ -64,6 +65,7 @@ def too_busy(location: str) -> TransientError:
 def _attempt(location: str, delta: "DeltaTable | None", change: Change, same: dict[frozenset[str], bool]) -> int:
     rows = change.rows
     if delta is None:
+        change.unless()
         version = log.create(location, rows.plain_schema, rows.files, change.note)
         rows.files.clear()
         return version
@@ -77,6 +79,7 @@ def _attempt(location: str, delta: "DeltaTable | None", change: Change, same: di
     differing = (set(held) | set(rows.num_rows_by_day)) - unchanged
     version = int(delta.version())
     if differing:
+        change.unless()
         version = log.put(delta, differing, [one for one in rows.files if one.day in differing], schema, change.note)
     rows.discard(unchanged)
     rows.files.clear()  # they are the table's now, also when a newer version soon replaces them

@@ -112,7 +112,15 @@ class Table:
         with place.reaching(self.location):
             return staged.stage(self.location, batches, schema)
 
-    def commit(self, rows: Staged, window: Window, *, note: Mapping[str, str] = NOTHING, based_on: int | None = None) -> int:
+    def commit(
+        self,
+        rows: Staged,
+        window: Window,
+        *,
+        note: Mapping[str, str] = NOTHING,
+        based_on: int | None = None,
+        unless: Callable[[], None] = lambda: None,
+    ) -> int:
         """Put the staged days in the place of all days of the window, in one commit that names only days that differ.
 
         A column that is new to the table is missing in its other rows; one that `rows` lack is missing in them. Where
@@ -120,6 +128,7 @@ class Table:
 
         Args:
             based_on: the version that the rows were made from; then nobody may have changed these days since.
+            unless: raises where the rows must not go in any more; asked when everything is compared, before each try.
         Returns: the version that holds the rows now.
         Raises:
             DataError: a row's day lies outside the window, or a column has another type than before; nothing is changed.
@@ -128,7 +137,7 @@ class Table:
         strays = sorted(day for day in rows.num_rows_by_day if not str(window.start) <= day < str(window.end))
         if strays:
             raise DataError(f"{self.name}: rows of {strays} do not belong to the window {window}.")
-        inside = Change(rows, lambda day: str(window.start) <= day < str(window.end), note, based_on)
+        inside = Change(rows, lambda day: str(window.start) <= day < str(window.end), note, based_on, unless)
         return commit.put(self.location, inside)
 
     def replace(self, window: Window, rows: pa.Table, *, note: Mapping[str, str] = NOTHING) -> int:

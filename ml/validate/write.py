@@ -92,11 +92,14 @@ def let_in(context: Context, batch: Batch, ready: Ready) -> tuple[int, int]:
     Returns: versions of `valid` and `quarantine`.
     Raises: TransientError: somebody was erased meanwhile.
     """
-    privacy.refuse_if_more(batch.forgotten, context.problem, context.store)
+
+    def unless() -> None:
+        privacy.refuse_if_more(batch.forgotten, context.problem, context.store)
+
     note = {"run_key": context.run_key, "stage": "validate"}
-    aside = context.table("quarantine").commit(ready.aside, batch.window, note=note)
+    aside = context.table("quarantine").commit(ready.aside, batch.window, note=note, unless=unless)
     ready.waiting.remove(ready.aside)
-    valid = context.table("valid").commit(ready.valid, batch.window, note=note)
+    valid = context.table("valid").commit(ready.valid, batch.window, note=note, unless=unless)
     ready.waiting.remove(ready.valid)
     return valid, aside
 

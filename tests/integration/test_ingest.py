@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from psycopg2.extensions import parse_dsn
 
 from ml import database as databases
-from ml import ingest, marks, source
+from ml import erase, ingest, marks, source
 from ml.context import open_run
 from ml.embedded.processes import free_port
 from ml.errors import DataError, TransientError
@@ -25,6 +25,7 @@ from ml.problem import Problem
 from ml.settings import PROJECT
 from ml.source import copies, postgres, streams
 from ml.source.query import Query
+from ml.tables import commit
 from ml.window import Window
 
 ZONE = "America/New_York"
@@ -476,6 +477,23 @@ def test_what_must_not_be_stored_is_redacted_before_it_is_written(home, few):
     rows = night().table("raw").read(JANUARY).to_pylist()
     assert not any("jane.roe" in row["who"] for row in rows)
     assert not any(b"jane.roe" in path.read_bytes() for path in (home / "store").rglob("*") if path.is_file())
+
+
+def test_somebody_who_is_erased_while_a_commit_compares_does_not_come_back(home, few, monkeypatch):
+    ingest.run(night())
+    execute(few, "UPDATE visits SET amount = amount + 1")
+    compare = commit._compare
+
+    def slowly(*about):
+        monkeypatch.setattr(commit, "_compare", compare)
+        erase.run(night("erase"), "v00000007", actor="tests", why="T-1")
+        return compare(*about)
+
+    monkeypatch.setattr(commit, "_compare", slowly)
+    with pytest.raises(TransientError, match="Somebody was erased"):
+        ingest.run(night("second", window=str(JANUARY)))
+    assert "v00000007" not in night().table("raw").read(JANUARY)["id"].to_pylist()
+    assert ingest.run(night("second", window=str(JANUARY))).num_erased == 1
 
 
 def test_a_run_killed_before_its_commit_leaves_the_table_as_it_was_and_runs_again(home, few):

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import pyarrow as pa
 import typer
 
-from ml.cli.options import JsonOption, ProblemOption, show
+from ml.cli.options import JsonOption, ProblemOption, show, write
 from ml.context import Context, open_run
 from ml.errors import ConfigError, DataError
 from ml.window import Window, local_day
@@ -57,7 +57,7 @@ def draft(
     text = drafts.written(content)
     _demand_loadable(text)
     if out:
-        out.write_text(text)
+        write(out, text)
     counts = {level: sum(rule["severity"] == level for rule in content["expectations"]) for level in ("critical", "warning")}
     told = f"{counts['critical']} critical rules and {counts['warning']} warnings from {seen.num_rows:,} rows of {origin}"
     typer.echo(f"{told}{f', written to {out}' if out else ''}. Review every why before you trust it.", err=True)

@@ -5,10 +5,13 @@ import json
 import math
 from dataclasses import fields, is_dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from pydantic import BaseModel
+
+from ml.errors import ConfigError
 
 ProblemOption = Annotated[str, typer.Option("--problem", "-p", help="name of a problem, or the path of its TOML file")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON value instead of text")]
@@ -42,6 +45,17 @@ def plain(value: Any) -> Any:
 def show(value: Any, *, as_json: bool, text: str) -> None:
     """Print a result for a program or for a person."""
     typer.echo(json.dumps(value, indent=2, default=str) if as_json else text)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file that somebody named.
+
+    Raises: ConfigError: it cannot be written there.
+    """
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}. Name a file in a folder that exists.") from error
 
 
 def table(rows: list[dict[str, Any]], columns: list[str]) -> str:

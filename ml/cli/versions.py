@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ml.cli.options import JsonOption, ProblemOption, by_hand, plain, show, table
+from ml.cli.options import JsonOption, ProblemOption, by_hand, plain, show, table, write
 from ml.context import Context, open_run
 from ml.errors import ConfigError
 from ml.past import TableName
@@ -112,7 +112,7 @@ def diff(
     lines = versions.sentences(found)
     if html is not None:
         title = f"{context.problem.problem.title}: what changed in {first.table}"
-        html.write_text(versions.page(found, title))
+        write(html, versions.page(found, title))
         lines.append(f"Page: {html}")
     show(plain(found) | {"same": found.same}, as_json=as_json, text="\n".join(lines))
 

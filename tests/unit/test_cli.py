@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from ml.cli import options
+from ml.errors import ConfigError
 from ml.settings import PROJECT
 
 COMMANDS = (
@@ -71,3 +73,10 @@ def test_a_stated_reason_ends_with_one_and_no_traceback(arguments, settings, mes
 )
 def test_wrong_usage_ends_with_two(arguments):
     assert ml(*arguments).returncode == 2
+
+
+def test_a_file_that_cannot_be_written_is_told_in_a_sentence(tmp_path):
+    with pytest.raises(ConfigError, match=r"No such file or directory\. Name a file in a folder that exists"):
+        options.write(tmp_path / "nothing here" / "page.html", "page")
+    options.write(tmp_path / "page.html", "page")
+    assert (tmp_path / "page.html").read_text() == "page"

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+import psycopg2
 import pyarrow as pa
 import pyarrow.csv
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class that psycopg2 spells small
 
 from ml.database import connect
+from ml.errors import ConfigError
 
 COLUMNS = ("request_id", "position", "problem", "version", "served_at", "key", "row", "score", "decision")
 BLOCK_BYTES = 64 * 2**20  # a row must fit into one block, and no request is larger than half of it
@@ -113,12 +115,18 @@ def read(database_url: str, problem: str, start: datetime, end: datetime) -> pa.
 def find(database_url: str, problem: str, request_id: str) -> list[dict[str, Any]]:
     """The rows of one request in their order: position, version, served_at, key, score, decision; none when unknown.
 
-    Raises: TransientError: the database is away. ConfigError: it refuses us.
+    Raises: TransientError: the database is away. ConfigError: it refuses us, or has no request log.
     """
     names = ("position", "version", "served_at", "key", "score", "decision")
     query = f"SELECT {', '.join(names)} FROM request_log WHERE problem = %s AND request_id = %s ORDER BY position"  # noqa: S608
     with closing(connect(database_url)) as connection, connection.cursor() as cursor:
-        cursor.execute(query, (problem, request_id))
+        try:
+            cursor.execute(query, (problem, request_id))
+        except psycopg2.errors.UndefinedTable as error:
+            raise ConfigError(
+                "The database of the state has no request log. EVERGREEN_DATABASE_URL names the wrong database, or its tables "
+                "were never made: `make demo` makes them, and so does ml.database.migrate(url)."
+            ) from error
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from ml import exclusions, marks
 from ml.context import Context
-from ml.errors import RefusedError
+from ml.errors import ConfigError, RefusedError
 from ml.exclusions import IN, OUT, Exclusion
 from ml.ledger import Champion, Ledger, Work
 from ml.lineage.batch import Blast
-from ml.window import Window
+from ml.window import Window, local_day
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,13 @@ def plan(context: Context, blast: Blast, *, stay: bool = False) -> Plan:
 
     Args:
         stay: leave the champion where it is, touched or not.
-    Raises: RefusedError: the champion is touched, and so is every one before it.
+    Raises:
+        RefusedError: the champion is touched, and so is every one before it.
+        ConfigError: the days are yet to come.
     """
+    today = local_day(context.settings.now(), context.problem.source.timezone)
+    if blast.window.end > today + timedelta(days=1):
+        raise ConfigError(f"{blast.window} has days after today, {today}: nothing learned from them. Name days that have been.")
     ledger, held = Ledger(context.settings.database_url), exclusions.read(context)
     standing = ledger.succession(context.problem.name)
     due = [work for work in ledger.due(context.problem.name, "promote") if work.body["version"] in blast.versions]

@@ -30,7 +30,7 @@ class Pieces:
 
     def __init__(self, problem: Problem, wanted: Mapping[str, str], window: Window) -> None:
         self.schema = schema_of(dict(wanted))
-        self._source = problem.source
+        self._source, self._hides_keys = problem.source, problem.source.key in problem.privacy.redact
         self._times = [name for name in (problem.source.event_time, problem.source.available_at) if name]
         self._moments = [name for name, kind in wanted.items() if kind == "datetime"]
         self._days = pa.array([str(day) for day in window])
@@ -58,10 +58,11 @@ class Pieces:
     def _refuse_endless(self, name: str, rows: pa.RecordBatch) -> None:
         outside = outside_the_calendar(rows[name])
         if outside is not None:
-            key, value = self._source.key, rows[self._source.key][outside].as_py()
+            key = self._source.key
+            where = "" if self._hides_keys else f", in the row with {key} {rows[key][outside].as_py()!r}"
             raise DataError(
-                f"Column {name!r} of table {self._source.table} holds a time outside the years 1 to 9999 (infinity is one), "
-                f"in the row with {key} {value!r}. Correct it at the source; a time that is not known is NULL."
+                f"Column {name!r} of table {self._source.table} holds a time outside the years 1 to 9999 (infinity is one)"
+                f"{where}. Correct it at the source; a time that is not known is NULL."
             )
 
     def _day(self, moments: pa.Array) -> pa.Array:

@@ -95,7 +95,9 @@ class Query:
         known, first = self.problem.source.available_at, start == self.span[0]
         event = sql.Identifier(self.problem.source.event_time)
         without = [self._between(known, start, end)] if known else []
-        without += [sql.SQL("{} IS NULL").format(sql.Identifier(known) if known else event)] if first else []
+        if first:
+            never = sql.SQL("{0} IS NULL OR {0} = '-infinity'").format(sql.Identifier(known)) if known else sql.SQL("true")
+            without.append(never)
         inside = [self._between(self.problem.source.event_time, start, end)]
         if without:
             inside.append(sql.SQL("{} IS NULL AND ({})").format(event, sql.SQL(" OR ").join(without)))

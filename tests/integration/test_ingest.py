@@ -185,9 +185,12 @@ def test_streams_go_where_the_leader_got_through(few, monkeypatch):
     """Only that server has its snapshot; and a socket's default folder is another one in each library."""
     address, seen = sa.make_url(few), []
     begin = copies.Copy.__init__
-    monkeypatch.setattr(
-        copies.Copy, "__init__", lambda self, url, *more: (seen.append(parse_dsn(url)), begin(self, url, *more))[1]
-    )
+
+    def watched(self, url, *more):
+        seen.append(parse_dsn(url))
+        begin(self, url, *more)
+
+    monkeypatch.setattr(copies.Copy, "__init__", watched)
     hosts = {"host": "127.0.0.1,127.0.0.1", "port": f"{free_port(0)},{address.port}"}
     several = address.set(host=None, port=None, query=hosts).render_as_string(hide_password=False)
     assert read(several, problem()).num_rows == 310
@@ -288,8 +291,11 @@ def test_a_change_of_the_table_between_two_connections_is_not_waited_for_without
         changer.start()
         asked.wait()
         with closing(psycopg2.connect(few)) as connection, connection.cursor() as cursor:
-            while not cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted") and cursor.fetchone() is None:
+            waiting = False
+            while not waiting:
                 connection.rollback()
+                cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+                (waiting,) = cursor.fetchone() or (False,)
         yield from begin(self)
 
     monkeypatch.setattr(copies.Copy, "batches", late)
@@ -540,3 +546,18 @@ def test_memory_does_not_grow_with_the_window(home, few, tmp_path):
     (few_rows, few_held, _), (all_rows, all_held, peak) = used
     assert all_rows == 1_000_000 > 7 * few_rows
     assert all_held < few_held + 30 and peak < 450, used
+
+
+def test_a_row_that_became_known_before_all_time_is_not_lost_without_a_word(few):
+    execute(few, "UPDATE visits SET at = NULL, known_at = '-infinity' WHERE id = 'v00000007'")
+    with pytest.raises(DataError, match=r"Column 'known_at'.*'v00000007'"):
+        read(few, problem())
+
+
+def test_an_error_names_no_key_that_is_redacted(few):
+    about = problem(deleted="gone")
+    hidden = about.model_copy(update={"privacy": about.privacy.model_copy(update={"redact": {"id": "hash"}})})
+    execute(few, "UPDATE visits SET came_at = '-infinity' WHERE id = 'v00000007'")
+    with pytest.raises(DataError, match="Column 'came_at'") as told:
+        read(few, hidden)
+    assert "v00000007" not in str(told.value)

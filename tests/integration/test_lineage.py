@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from ml import database as databases
 from ml import evaluate, exclusions, lineage, marks, past, prepare, promote
-from ml.errors import DataError, RefusedError
+from ml.errors import ConfigError, DataError, RefusedError
 from ml.monitor.evidence import known_labels
 from tests.integration.history_kit import FIRST, START, History, day, make_context, span
 from tests.integration.serving_kit import Service, running, score_of
@@ -290,6 +290,14 @@ def test_without_a_clean_champion_nothing_is_moved_but_the_days_may_be_excluded(
     assert exclusions.days(history.context) == ()
     assert excluded_by(history, span(0, 1), stay=True).target is None
     assert exclusions.days(history.context) == (day(0),)
+
+
+def test_days_that_are_yet_to_come_cannot_be_undone(history):
+    history.deliver(0)
+    history.night("one", span(0, 1))
+    blast = replace(lineage.blast_radius(history.context, span(0, 1)), window=span(400, 401))
+    with pytest.raises(ConfigError, match="days after today"):
+        lineage.plan(history.context, blast)
 
 
 @pytest.fixture(scope="module")

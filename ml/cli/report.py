@@ -43,5 +43,7 @@ def report(
     place = out or context.store.location(context.name(understand.PAGE))
     lines = [f"{found.severity}: {found.sentence}" for found in record.findings]
     lines += [f"not assessable: {check.about}: {check.detail}" for check in record.checks if check.outcome == "not assessable"]
+    if not record.num_rows:
+        lines = [f"nothing to show: {record.checks[0].detail}"]  # every check says the same then
     content = record.model_dump(mode="json") | {"page": str(place)}
     show(content, as_json=as_json, text="\n".join([*(lines or ["nothing to worry about"]), f"report: {place}"]))

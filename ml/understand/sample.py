@@ -59,7 +59,7 @@ class Sample:
 
 
 def plan(context: Context) -> Plan | None:
-    """What to read: by hand all days up to the window's end, in a night its memory. None without a row to read."""
+    """What to read: by hand all days up to the window's end, in a night its memory. None without a row to show."""
     table, split = context.table("valid"), context.problem.split
     validated = context.record(Validated) if context.has(Validated) else None
     nightly = validated or (context.record(Ingested) if context.has(Ingested) else None)  # a batch that was refused
@@ -69,7 +69,7 @@ def plan(context: Context) -> Plan | None:
     earliest = nightly.end - timedelta(days=split.train_days) if nightly else BEGINNING
     last = nightly.end if nightly else asked.end if asked else date.max
     days = [day for day in days if earliest <= day < last]
-    if not days:
+    if not days or (asked and days[-1] < asked.start):
         return None
     end = days[-1] + timedelta(days=1)
     start = asked.start if asked else max(end - timedelta(days=split.test_days), min(days[0] + timedelta(days=1), days[-1]))

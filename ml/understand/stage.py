@@ -51,7 +51,9 @@ def _report(context: Context, what: Plan) -> Reported:
 
 
 def _nothing(context: Context) -> Reported:
-    why = f"the table `valid` of {context.problem.name} has no rows" + (f" up to {context.window}" if context.window else "")
+    why = f"the table `valid` of {context.problem.name} has no rows" + (f" in {context.window}" if context.window else "")
+    days = context.table("valid").days()
+    why += f"; it holds {days[0]} to {days[-1]}" if days else ""
     none = listed(Look(name, unknown=why) for name in CHECKS)
     record = Reported(start=None, end=None, version=None, num_rows=0, num_sampled=0, findings=(), checks=none)
     return _write(context, record, page.empty(context.problem, record, why))

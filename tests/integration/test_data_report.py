@@ -291,9 +291,10 @@ def test_an_empty_table_and_an_empty_window_say_that_there_is_nothing(shop):
     assert {check.outcome for check in record.checks} == {"not assessable"}
     assert "There is nothing to show yet" in page_of(shop)
     put(shop, orders(5, 100))
-    early = replace(shop, run_key="early", window="2020-01-01")
-    assert understand.run(early).num_rows == 0
-    assert "up to 2020-01-01" in page_of(early)
+    for key, window in (("early", "2020-01-01"), ("late", "2030-01-01/2030-01-08")):
+        away = replace(shop, run_key=key, window=window)
+        assert understand.run(away).num_rows == 0
+        assert f"has no rows in {window}; it holds 20" in page_of(away)
 
 
 def test_a_window_is_shown_beside_the_days_before_it(shop):

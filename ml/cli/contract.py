@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ml.cli.options import JsonOption, ProblemOption, actor, by_hand, show, table
+from ml.cli.options import JsonOption, ProblemOption, actor, by_hand, reason, show, table
 from ml.context import Context, open_run
 from ml.contract import Difference
 from ml.errors import DataError
@@ -75,6 +75,7 @@ def accept(
     """Take the new state over; the next run goes on from it."""
     from ml import contracts
 
+    why = reason(why, "Whoever meets the new state later asks why it is right.")
     context = open_run(problem, by_hand("accept"))
     taken = contracts.accept(context, who=actor(), why=why, only=column or ())
     rest = contracts.pending(context)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ml.cli.options import JsonOption, ProblemOption, by_hand, show, table
+from ml.cli.options import JsonOption, ProblemOption, by_hand, reason, show, table
 from ml.context import open_run
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ def register(app: typer.Typer) -> None:
 def erase(
     problem: ProblemOption,
     subject: Annotated[str, typer.Option(help="value of the column that names a person; - reads it from the input")],
-    why: Annotated[str, typer.Option(help="kept in the ledger for ever: a ticket's number, not a name")] = "",
+    why: Annotated[
+        str, typer.Option(help="kept in the ledger for ever: a ticket's number, not a name; only --dry-run needs none")
+    ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only look")] = False,
     now: Annotated[bool, typer.Option("--now", help="remove old files of the tables at once, not after the retention")] = False,
     as_json: JsonOption = False,
@@ -34,6 +36,7 @@ def erase(
     """Erase, then search again and tell what was found before and after, and which models learned from the person."""
     from ml import erase as stage
 
+    why = why if dry_run else reason(why, "An erasure cannot be taken back; --dry-run only looks.")
     who = sys.stdin.readline().rstrip("\n") if subject == "-" else subject
     done = stage.run(
         open_run(problem, by_hand("erase")), who, actor=f"cli:{getpass.getuser()}", why=why, dry_run=dry_run, now=now

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ml.cli.options import JsonOption, ProblemOption, actor, by_hand, plain, show
+from ml.cli.options import JsonOption, ProblemOption, actor, by_hand, plain, reason, show
 from ml.context import Context, open_run
 from ml.errors import ConfigError, RefusedError
 from ml.window import Window, spans
@@ -67,8 +67,10 @@ def batch(
     from ml import lineage
 
     asked = _one_of(undo=undo, exclude=exclude, include=include, rescore=rescore)
-    if asked in ("undo", "exclude", "include") and not why.strip():
-        raise ConfigError(f"--{asked} changes what is learned from now on. Say --why, it stays in the ledger.")
+    if asked in ("undo", "exclude", "include") and not dry_run:
+        why = reason(why, f"--{asked} changes what is learned from now on.")
+    if asked == "include" and dry_run:
+        raise ConfigError("--dry-run goes with --undo and --exclude; nothing was done.")
     context, window = open_run(problem, by_hand("lineage")), Window.parse(days)
     if asked == "include":
         return _include(context, window, why, as_json)

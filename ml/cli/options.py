@@ -27,6 +27,16 @@ def actor() -> str:
     return f"cli:{getpass.getuser()}"
 
 
+def reason(why: str, what: str) -> str:
+    """The reason that somebody gave, for a history that forgets nothing.
+
+    Raises: ConfigError: there is none.
+    """
+    if not why.strip():
+        raise ConfigError(f"{what} Say --why, it stays in the history.")
+    return why.strip()
+
+
 def plain(value: Any) -> Any:
     """A record as JSON takes it: keys are text, pairs that are keys become entries of a list, numbers are finite."""
     if isinstance(value, BaseModel):

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from ml.cli.options import JsonOption, ProblemOption, show, table
+from ml.cli.options import JsonOption, ProblemOption, reason, show, table
 from ml.context import Context, open_run
 from ml.window import Window
 
@@ -126,6 +126,7 @@ def discard(
     from ml import quarantine
 
     _demand(day, window, rule, key, row)
+    why = reason(why, "Rows that are settled as bad are not looked at again.")
     choice = quarantine.Choice(_window(day, window), rule, key, row)
     told = [
         asdict(one)

@@ -86,13 +86,13 @@ def test_an_erased_person_leaves_the_log_and_is_not_written_again(service):
     assert [row["key"] for row in logged(service, "raw")][-3:] == [near, mine, None]
     looked = erase("--dry-run")
     assert (looked.returncode, "nothing was changed" in looked.stdout) == (0, True), looked.stderr
-    done = erase("--json")
+    done = erase("--why", "ticket 12", "--json")
     assert done.returncode == 0, done.stderr
     told = {place["name"]: (place["before"], place["after"]) for place in json.loads(done.stdout)["places"]}
     assert told["request log"] == (1, 0)
     ask()  # the service has been told by now
     keys = [row["key"] for row in logged(service, "raw")]
     assert mine not in keys and keys.count(near) == 2
-    again = erase()
+    again = erase("--why", "ticket 12")
     assert again.returncode == 0 and "Found nowhere: erased on" in again.stdout
     assert "gone-7" not in done.stdout + again.stdout

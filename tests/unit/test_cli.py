@@ -69,6 +69,23 @@ def test_a_stated_reason_ends_with_one_and_no_traceback(arguments, settings, mes
 
 
 @pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("erase", "--subject", "somebody"), "Say --why"),
+        (("contract", "accept", "--why", " "), "Say --why"),
+        (("quarantine", "discard", "--key", "7", "--why", ""), "Say --why"),
+        (("lineage", "batch", "2013-01-31", "--undo"), "Say --why"),
+        (("lineage", "batch", "2013-01-31", "--include", "--dry-run", "--why", "all is well"), "nothing was done"),
+    ],
+    ids=["erase", "accept", "discard", "undo", "include"],
+)
+def test_what_cannot_be_taken_back_silently_asks_for_a_reason(arguments, message):
+    done = ml(*arguments, "--problem", "flights", STORE="/nonexistent")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize(
     "arguments", [("run",), ("no-such-command",), ("run", "cook", "--problem", "flights"), ("promote", "-p", "x")]
 )
 def test_wrong_usage_ends_with_two(arguments):

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import pyarrow as pa
 import typer
 
-from ml.cli.options import JsonOption, ProblemOption, show, write
+from ml.cli.options import JsonOption, ProblemOption, a_file, show
 from ml.context import Context, open_run
 from ml.errors import ConfigError, DataError
 from ml.window import Window, local_day
@@ -45,7 +45,7 @@ def draft(
     from ml import draft as drafts
 
     context = open_run(problem, "draft")
-    if out and out.exists():
+    if out and a_file(out).exists():
         raise ConfigError(f"{out} exists already, and people may have worked on it. Name another file and compare the two.")
     with _history(context, window) as (kinds, batches, origin):
         seen = drafts.Seen(kinds, context.problem.source.key)
@@ -57,7 +57,7 @@ def draft(
     text = drafts.written(content)
     _demand_loadable(text)
     if out:
-        write(out, text)
+        out.write_text(text)
     counts = {level: sum(rule["severity"] == level for rule in content["expectations"]) for level in ("critical", "warning")}
     told = f"{counts['critical']} critical rules and {counts['warning']} warnings from {seen.num_rows:,} rows of {origin}"
     typer.echo(f"{told}{f', written to {out}' if out else ''}. Review every why before you trust it.", err=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ml.cli.options import JsonOption, ProblemOption, actor, by_hand, plain, reason, show
+from ml.cli.options import JsonOption, ProblemOption, a_file, actor, by_hand, plain, reason, show
 from ml.context import Context, open_run
 from ml.errors import ConfigError, RefusedError
 from ml.window import Window, spans
@@ -69,6 +69,8 @@ def batch(
     asked = _one_of(undo=undo, exclude=exclude, include=include, rescore=rescore)
     if asked in ("undo", "exclude", "include") and not dry_run:
         why = reason(why, f"--{asked} changes what is learned from now on.")
+    if out:
+        a_file(out)
     if asked == "include" and dry_run:
         raise ConfigError("--dry-run goes with --undo and --exclude; nothing was done.")
     context, window = open_run(problem, by_hand("lineage")), Window.parse(days)

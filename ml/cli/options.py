@@ -37,6 +37,20 @@ def reason(why: str, what: str) -> str:
     return why.strip()
 
 
+def a_file(out: Path) -> Path:
+    """A file that is to be written at the end of a long look; asked before it begins.
+
+    Raises: ConfigError: it could not be written there.
+    """
+    if not out.parent.is_dir():
+        raise ConfigError(
+            f"{out.parent} is no folder, so {out.name} cannot be written there. Make it first, or name another file."
+        )
+    if out.is_dir():
+        raise ConfigError(f"{out} is a folder. Name a file.")
+    return out
+
+
 def plain(value: Any) -> Any:
     """A record as JSON takes it: keys are text, pairs that are keys become entries of a list, numbers are finite."""
     if isinstance(value, BaseModel):
@@ -55,17 +69,6 @@ def plain(value: Any) -> Any:
 def show(value: Any, *, as_json: bool, text: str) -> None:
     """Print a result for a program or for a person."""
     typer.echo(json.dumps(value, indent=2, default=str) if as_json else text)
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file that somebody named.
-
-    Raises: ConfigError: it cannot be written there.
-    """
-    try:
-        path.write_text(text)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}. Name a file in a folder that exists.") from error
 
 
 def table(rows: list[dict[str, Any]], columns: list[str]) -> str:

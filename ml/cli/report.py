@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ml.cli.options import JsonOption, ProblemOption, by_hand, show
+from ml.cli.options import JsonOption, ProblemOption, a_file, by_hand, show
 from ml.context import open_run
-from ml.errors import ConfigError
 from ml.store import writing
 
 
@@ -27,14 +26,12 @@ def report(
 ) -> None:
     """Write the page and print its findings.
 
-    Raises: ConfigError: the file to copy to lies in no folder.
+    Raises: ConfigError: the page cannot be copied there.
     """
     from ml import understand
 
-    if out and not out.parent.is_dir():
-        raise ConfigError(
-            f"{out.parent} is no folder, so {out.name} cannot be written there. Make it first, or name another file."
-        )
+    if out:
+        a_file(out)
     context = open_run(problem, run_key or by_hand("report"), window=window)
     record = understand.run(context)
     if out:

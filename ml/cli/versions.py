@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ml.cli.options import JsonOption, ProblemOption, by_hand, plain, show, table, write
+from ml.cli.options import JsonOption, ProblemOption, a_file, by_hand, plain, show, table
 from ml.context import Context, open_run
 from ml.errors import ConfigError
 from ml.past import TableName
@@ -105,6 +105,8 @@ def diff(
     """Print what changed from one version to another."""
     from ml import versions
 
+    if html:
+        a_file(html)
     context, about = open_run(problem, "show"), named(name)
     first = versions.resolve(context, before, about or _table_in(after))
     second = versions.resolve(context, after, first.table)
@@ -112,7 +114,7 @@ def diff(
     lines = versions.sentences(found)
     if html is not None:
         title = f"{context.problem.problem.title}: what changed in {first.table}"
-        write(html, versions.page(found, title))
+        html.write_text(versions.page(found, title))
         lines.append(f"Page: {html}")
     show(plain(found) | {"same": found.same}, as_json=as_json, text="\n".join(lines))
 

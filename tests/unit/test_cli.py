@@ -7,8 +7,6 @@ import sys
 
 import pytest
 
-from ml.cli import options
-from ml.errors import ConfigError
 from ml.settings import PROJECT
 
 COMMANDS = (
@@ -86,14 +84,24 @@ def test_what_cannot_be_taken_back_silently_asks_for_a_reason(arguments, message
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ("data", "report", "--out"),
+        ("data", "diff", "0", "--html"),
+        ("expectations", "draft", "--out"),
+        ("lineage", "batch", "2013-01-31", "--out"),
+    ],
+    ids=["report", "diff", "draft", "batch"],
+)
+def test_a_file_that_cannot_be_written_is_named_before_the_work_begins(arguments, tmp_path):
+    for place, told in ((tmp_path / "no" / "page.html", "is no folder"), (tmp_path, "is a folder")):
+        done = ml(*arguments, str(place), "--problem", "flights", STORE="/nonexistent")
+        assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+        assert told in done.stderr
+
+
+@pytest.mark.parametrize(
     "arguments", [("run",), ("no-such-command",), ("run", "cook", "--problem", "flights"), ("promote", "-p", "x")]
 )
 def test_wrong_usage_ends_with_two(arguments):
     assert ml(*arguments).returncode == 2
-
-
-def test_a_file_that_cannot_be_written_is_told_in_a_sentence(tmp_path):
-    with pytest.raises(ConfigError, match=r"No such file or directory\. Name a file in a folder that exists"):
-        options.write(tmp_path / "nothing here" / "page.html", "page")
-    options.write(tmp_path / "page.html", "page")
-    assert (tmp_path / "page.html").read_text() == "page"

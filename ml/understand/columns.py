@@ -104,14 +104,17 @@ def number_cells(values: Floats, most: int) -> Cells:
     heavy = held[times > 1]
     edges = np.unique(np.concatenate([quantiles[1:-1], heavy, np.nextafter(heavy, np.inf)]))
     edges = edges[(edges > finite[0]) & (edges <= finite[-1])]  # cells are [low, high)
-    names = [_between(low, high) for low, high in zip([-np.inf, *edges], [*edges, np.inf], strict=True)]
+    after = dict(zip(np.nextafter(heavy, np.inf).tolist(), heavy.tolist(), strict=True))  # an edge just above such a value
+    names = [_between(low, high, after.get(low)) for low, high in zip([-np.inf, *edges], [*edges, np.inf], strict=True)]
     if len(edges) and edges[0] == np.nextafter(finite[0], np.inf):
         names[0] = f"{finite[0]:.4g}"
     codes = np.where(np.isnan(values), len(names), np.searchsorted(edges, values, side="right"))
     return Cells((*names, MISSING), codes.astype(np.int64))
 
 
-def _between(low: float, high: float) -> str:
+def _between(low: float, high: float, above: float | None) -> str:
+    if above is not None:
+        return f"above {above:.4g}" + ("" if np.isinf(high) else f" to {high:.4g}")
     if high == np.nextafter(low, np.inf):
         return f"{low:.4g}"
     if np.isinf(low):

@@ -37,6 +37,9 @@ def test_a_value_that_fills_most_rows_has_a_cell_of_its_own():
     found = number_cells(np.r_[np.zeros(900), np.linspace(1, 9, 100)], 10)
     assert found.names[0] == "0"
     assert (found.codes == 0).sum() == 900
+    assert found.names[1].startswith("above 0")
+    middle = number_cells(np.r_[np.full(300, 55.0), np.linspace(1, 300, 700)], 8)
+    assert "55" in middle.names and any(name.startswith("above 55 to ") for name in middle.names)
 
 
 def test_infinite_numbers_lie_in_the_outermost_cells():

@@ -117,8 +117,13 @@ def _day(day: str, counts: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _rows(examples: Sequence[Content], key: str) -> dict[str, Any]:
-    """A table: the key first, the rules each row broke, then its values; columns that a broken rule names are marked."""
+    """A table: the key first, the rules each row broke, then its values; columns that a broken rule names are marked.
+
+    These stand before the others: a wide table is cut off at the window's edge.
+    """
     names = [name for name in (examples[0] if examples else ()) if not name.startswith("_") and name != key]
+    asked = {name for row in examples for rule in row["_rules"] for name in _subjects(rule)}
+    names.sort(key=lambda name: name not in asked)
     lines = [
         {
             "key": _short(row.get(key)),

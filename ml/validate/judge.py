@@ -251,7 +251,13 @@ def _outcome(rule: Rule, tally: Tally, num_rows: int) -> Outcome:
         holds=tally.holds,
         num_broken=len(rows),
         share=len(rows) / num_rows if num_rows else 0.0,
-        observed=("" if shown is None else str(shown))[:300],
+        observed=_told(shown)[:300],
         why=rule.why,
     )
     return Outcome(result, rows, tuple(rule.columns), rule.expected, tuple(tally.examples))
+
+
+def _told(shown: Any) -> str:
+    if isinstance(shown, float):
+        return f"{shown:.8g}"  # a mean has sixteen digits, of which nobody reads more
+    return "" if shown is None else str(shown)

@@ -165,7 +165,7 @@ def _refuse(results: Sequence[RuleResult], *, num_rows: int, num_bad: int, limit
     if stops:
         told = "; ".join(f"{r.rule}: {r.observed} ({r.why})" for r in stops)
         raise DataError(
-            f"The batch breaks {len(stops)} critical rule(s) and was not let through: {told}. "
+            f"The batch breaks {len(stops)} critical rule{'s' if len(stops) > 1 else ''} and was not let through: {told}. "
             "Its rows are in `raw`; nothing downstream has seen them. Mend the source and clear from ingest on, or mend the "
             "suite or [validation] and clear validate."
         )

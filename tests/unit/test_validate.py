@@ -140,7 +140,7 @@ def test_what_a_rule_asks_and_saw_is_told_in_words(tmp_path):
     told = {one.expected: one for one in suite.judge(batch(size=[-1.0, 2.0, 3.0, 44.0]), suite.load(write(tmp_path, rules)))}
     between = told["to be at least 0 and at most 10"]
     assert (between.examples, between.columns, between.result.share) == ((-1.0, 44.0), ("size",), 0.5)
-    assert told["mean to be at least 0 and at most 9"].result.observed == "12.0"
+    assert told["mean to be at least 0 and at most 9"].result.observed == "12"
     assert told["to match regex '^[a-c]$'"].examples == ("d",)
 
 

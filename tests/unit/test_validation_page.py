@@ -129,11 +129,12 @@ def test_values_cannot_run_or_load_anything():
 
 
 def test_set_aside_rows_are_shown_as_stored_with_the_broken_column_marked():
-    row = {"flight_id": "a", "distance": -5.0, "dest": "h:0123", "_rules": ["distance: be_between(min_value=50)"], "_day": "x"}
+    row = {"flight_id": "a", "dest": "h:0123", "distance": -5.0, "_rules": ["distance: be_between(min_value=50)"], "_day": "x"}
     page = validation.page(result([rule(**BROKEN)], examples=[row], **ASIDE), FLIGHTS)
     assert re.search(r'class="marked">-5<', page)
     assert re.search(r"<td>h:0123<", page)
     assert "_day" not in page
+    assert page.index("<th>distance<") < page.index("<th>dest<"), "what is wrong stands where it can be seen"
 
 
 def test_values_of_rows_can_be_left_out():

@@ -50,6 +50,8 @@ def value(held: Any) -> str:
     """One value as a person writes it."""
     if held is None:
         return "missing"
+    if isinstance(held, bool):
+        return str(held).lower()  # as the other pages write it
     if isinstance(held, datetime):
         return held.isoformat(sep=" ", timespec="minutes")
     text = f"{held:.10g}" if isinstance(held, float) else str(held)

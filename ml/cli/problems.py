@@ -1,6 +1,7 @@
 """Problem files: which there are, what they may say, whether one is right."""
 
-from typing import Any
+import json
+from typing import Any, Literal, get_args, get_origin
 
 import typer
 
@@ -36,22 +37,55 @@ def check(problem: str, as_json: JsonOption = False) -> None:
 
 
 def describe(as_json: JsonOption = False) -> None:
-    """Print the keys of every section with type, default and meaning."""
+    """Print the keys of every section with default, meaning, and the words to choose from where there are some."""
     rows = [row for name, field in sections.Problem.model_fields.items() for row in _rows(name, field.annotation)]
-    show(rows, as_json=as_json, text=table(rows, ["key", "default", "meaning"]))
+    told = [row | {"meaning": row["meaning"] + _listed(row.get("choices"))} for row in rows]
+    show(rows, as_json=as_json, text=table(told, ["key", "default", "meaning"]))
 
 
-def _rows(prefix: str, annotation: Any) -> list[dict[str, Any]]:
-    if not (isinstance(annotation, type) and issubclass(annotation, sections.Section)):
+def _rows(prefix: str, annotation: Any, given: Any = None, about: str = "") -> list[dict[str, Any]]:
+    """The keys of a section; `given` is the one that stands where the file says nothing, `about` what its keys are about."""
+    if not _is_section(annotation):
         if prefix == "features":
             return _rows("features.<column>", sections.Feature)
         return [{"key": f"{prefix}.<column>", "default": "", "meaning": sections.Problem.model_fields[prefix].description}]
     rows = []
     for name, field in annotation.model_fields.items():
-        key = f"{prefix}.{name}"
-        if isinstance(field.annotation, type) and issubclass(field.annotation, sections.Section):
-            rows += _rows(key, field.annotation)
-        else:
-            default = "required" if field.is_required() else repr(field.default)
-            rows.append({"key": key, "default": default, "meaning": field.description or ""})
+        key, said = f"{prefix}.{name}", field.description or ""
+        if _is_section(field.annotation):
+            rows += _rows(key, field.annotation, None if field.is_required() else field.default, said)
+            continue
+        default = getattr(given, name) if given is not None else field.default
+        absent = field.is_required() and given is None
+        row = {"key": key, "default": "required" if absent else _toml(default), "meaning": f"{about}; {said}" if about else said}
+        rows.append(row | {"choices": _choices(field.annotation)})
     return rows
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, sections.Section)
+
+
+def _toml(value: Any) -> str:
+    """A default as the file spells it; empty for a key that is absent unless somebody gives it."""
+    if value is None:
+        return ""
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value) if isinstance(value, bool | str | dict) else str(value)
+
+
+def _choices(annotation: Any) -> list[str]:
+    """The words that a key takes, also inside a list or as names; none when it takes any value."""
+    inside = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return [str(value) for value in inside]
+    return [choice for part in inside for choice in _choices(part)]
+
+
+def _listed(choices: list[str] | None) -> str:
+    """The words to choose from, where there is a choice."""
+    if not choices or len(choices) < 2:
+        return ""
+    words = ", ".join(map(json.dumps, choices))
+    return f" ({words})"

@@ -92,8 +92,8 @@ class Source(Section):
 class Limit(Section):
     """How far a day may be from the days before it."""
 
-    warning: float | Literal["off"] = Field(description="beyond this it is shown")
-    critical: float | Literal["off"] = Field("off", description="beyond this the night stops")
+    warning: float | Literal["off"] = Field(description="beyond this it is shown, off: never")
+    critical: float | Literal["off"] = Field("off", description="beyond this the night stops, off: never")
 
 
 class History(Section):

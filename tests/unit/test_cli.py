@@ -46,6 +46,12 @@ def test_describe_explains_every_key():
     rows = json.loads(ml("problem", "describe", "--json").stdout)
     assert len(rows) > 60
     assert [row["key"] for row in rows if not row["meaning"]] == []
+    told = {row["key"]: row for row in rows}
+    assert told["features.<column>.type"]["choices"] == ["category", "number", "text", "boolean", "datetime", "zip"]
+    assert told["training.layers"]["default"] == "[64, 32]", "as TOML spells it"
+    assert told["contract.stop"]["default"] == "true"
+    assert told["validation.history.row_count.warning"]["default"] == "0.4"
+    assert "median of that weekday" in told["validation.history.row_count.warning"]["meaning"]
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def accept(context: Context, *, who: str, why: str, only: Collection[str] = ()) 
     entry = accepted.accepted[-1]
     body = {"why": why, "differences": [f"{one.column}: {one.hypotheses[0].sentence}" for one in entry.differences]}
     key = f"{waiting.run_key} {entry.at.isoformat()}"
-    Ledger(context.settings.database_url).append(
+    Ledger(context.settings.database_url, now=context.settings.now).append(
         context.problem.name, "contract", key=key, actor=who, run_key=waiting.run_key, body=body
     )
     _write(context, accepted)

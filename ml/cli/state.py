@@ -1,6 +1,7 @@
 """What was decided and what serves: the ledger and the service, read only."""
 
 from dataclasses import asdict
+from datetime import UTC
 from typing import Annotated
 
 import typer
@@ -9,7 +10,9 @@ from ml import problem as problems
 from ml import settings
 from ml.cli.options import JsonOption, ProblemOption, show, table
 from ml.errors import DataError
-from ml.ledger import Ledger
+from ml.ledger import Entry, Ledger
+
+LONGEST = 100  # characters of what somebody said
 
 
 def register(app: typer.Typer) -> None:
@@ -30,8 +33,34 @@ def show_ledger(
     problem: Annotated[str | None, typer.Option("--problem", "-p", help="only this problem")] = None, as_json: JsonOption = False
 ) -> None:
     """Print entries."""
-    rows = [asdict(entry) for entry in _ledger().entries(_name(problem) if problem else None)]
-    show(rows, as_json=as_json, text=table(rows, ["id", "at", "problem", "kind", "version", "run_key", "actor"]))
+    entries = _ledger().entries(_name(problem) if problem else None)
+    told = [
+        {
+            "id": entry.id,
+            "at (UTC)": f"{entry.at.astimezone(UTC):%Y-%m-%d %H:%M}",
+            "problem": entry.problem,
+            "what": entry.kind,
+            "version": entry.version,
+            "run": entry.run_key,
+            "by": entry.actor,
+            "said": _said(entry),
+        }
+        for entry in entries
+    ]
+    columns = ["id", "at (UTC)", "problem", "what", "version", "run", "by", "said"]
+    show([asdict(entry) for entry in entries], as_json=as_json, text=table(told, columns))
+
+
+def _said(entry: Entry) -> str:
+    """The decision and the rules that it rests on, or the reason that somebody gave; --json has the rest."""
+    body = entry.body
+    if entry.kind == "verdict":
+        verdict = body["verdict"]
+        broken = ", ".join(rule["rule"] for rule in verdict["rules"] if rule["holds"] is not True)
+        return f"{verdict['decision']}: {broken}" if broken else str(verdict["decision"])
+    given = next((str(body[name]) for name in ("why", "comment", "reason", "story") if body.get(name)), "")
+    said = " ".join(given.split())
+    return said if len(said) <= LONGEST else said[: LONGEST - 1] + "…"
 
 
 def _name(problem: str) -> str:
@@ -68,7 +97,10 @@ def status(problem: ProblemOption, as_json: JsonOption = False) -> None:
         facts["service"] = httpx.get(f"{where.serving_url}/problems/{problem}", timeout=5, trust_env=False).json().get("version")
     except (httpx.TransportError, ValueError) as error:
         typer.secho(f"the service at {where.serving_url} does not answer: {error}", err=True)
-    show(facts, as_json=as_json, text="\n".join(f"{name}: {version}" for name, version in facts.items()))
+    names = {"ledger": "champion by the ledger", "alias": "alias champion in MLflow", "service": "answering in the service"}
+    told = [f"{names[place]}: {f'version {version}' if version else 'none'}" for place, version in facts.items()]
+    agree = ["They agree."] if len(set(facts.values())) == 1 else []
+    show(facts, as_json=as_json, text="\n".join([*told, *agree]))
     if len(set(facts.values())) > 1:
         raise DataError(
             f"Ledger, registry and service disagree about {problem}. `python -m ml deploy --problem {problem}` "

@@ -55,12 +55,14 @@ def batch(
     problem: ProblemOption,
     raw_version: Annotated[int | None, typer.Option("--version", help="only what used the days as raw@N held them")] = None,
     out: Annotated[Path | None, typer.Option(help="served predictions as CSV, or rescored as Parquet")] = None,
-    undo: Annotated[bool, typer.Option(help="back to a clean champion, exclude the days, ask for a retrain")] = False,
-    exclude: Annotated[bool, typer.Option(help="exclude the days and ask for a retrain; the champion stays")] = False,
-    include: Annotated[bool, typer.Option(help="take the days back in")] = False,
-    rescore: Annotated[bool, typer.Option(help="score the touched predictions anew with a clean champion, into --out")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="back to a clean champion, exclude the days, ask for a retrain")] = False,
+    exclude: Annotated[bool, typer.Option("--exclude", help="take the days out, ask for a retrain; the champion stays")] = False,
+    include: Annotated[bool, typer.Option("--include", help="take the days back in")] = False,
+    rescore: Annotated[
+        bool, typer.Option("--rescore", help="score the touched predictions anew with a clean champion, into --out")
+    ] = False,
     why: Annotated[str, typer.Option(help="the reason, kept in the ledger")] = "",
-    dry_run: Annotated[bool, typer.Option(help="only say what --undo or --exclude would do")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what --undo or --exclude would do")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Print what a batch touched, and do about it what is asked."""

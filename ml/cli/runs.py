@@ -26,7 +26,7 @@ def run(
         str, typer.Option("--run", help="names the run's folder; a used one goes on where it stopped; default: a new one")
     ] = "",
     window: Annotated[str | None, typer.Option(help="2013-01-31 or 2013-01-01/2013-02-01; default: what is new")] = None,
-    dry_run: Annotated[bool, typer.Option(help="decide, but register nothing")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="decide, but register nothing")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run stages and print what each found out."""

@@ -125,7 +125,7 @@ def checkout(
     out: Annotated[Path, typer.Option(help="file to write, .parquet or .csv")],
     name: TableOption = None,
     window: WindowOption = None,
-    force: Annotated[bool, typer.Option(help="replace the file if it exists")] = False,
+    force: Annotated[bool, typer.Option("--force", help="replace the file if it exists")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write the rows of one version to a file."""
@@ -141,7 +141,7 @@ def checkout(
 
 def vacuum(
     problem: ProblemOption,
-    dry_run: Annotated[bool, typer.Option(help="remove nothing, only say what would go")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="remove nothing, only say what would go")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Remove the files that only old versions need, after [retention] versions_days."""

@@ -94,7 +94,8 @@ def clean_champion(standing: Sequence[Champion], blast: Blast) -> Champion | Non
         told = ", ".join(str(champion.version) for champion in standing)
         raise RefusedError(
             f"The batch {blast.window} touched every champion there was ({told}), so there is no clean one to return to. Take "
-            "the days out with --exclude and retrain, or roll back by hand with `python -m ml rollback`."
+            f"the days out instead: `python -m ml lineage batch {blast.window} --exclude --why ...`. The champion stays, and the "
+            "next night learns without them."
         )
     return clean[-1]
 

@@ -7,14 +7,15 @@ from ml.lineage.batch import Blast, Model
 from ml.lineage.upstream import Prediction, Upstream
 from ml.window import spans
 
-SHOWN = 20  # moves and deployments
+SHOWN = 20  # moves, deployments, rows of a request
 
 
 def of_blast(blast: Blast) -> list[str]:
     """A blast radius: models, moves, deployments, predictions."""
     held = f" as raw@{blast.raw_version} held it" if blast.raw_version is not None else ""
     versions = ", ".join(map(str, blast.versions)) or "none"
-    lines = [f"Batch {blast.window}{held}: {len(blast.models)} runs learned from it; registered versions: {versions}"]
+    runs = "1 run learned from it or was" if len(blast.models) == 1 else f"{len(blast.models)} runs learned from it or were"
+    lines = [f"Batch {blast.window}{held}: {runs} judged on it; registered versions: {versions}"]
     lines += [f"  {_model(model)}" for model in blast.models]
     if blast.unknown:
         lines += [f"  versions whose snapshot is gone, nobody can say: {', '.join(map(str, blast.unknown))}"]
@@ -47,8 +48,10 @@ def of_prediction(found: Prediction) -> list[str]:
     first = found.rows[0]
     answers = [
         f"  row {row['position']} (key {row['key'] or 'none'}): score {row['score']:.4f}, {'yes' if row['decision'] else 'no'}"
-        for row in found.rows
+        for row in found.rows[:SHOWN]
     ]
+    if len(found.rows) > SHOWN:
+        answers.append(f"  and {len(found.rows) - SHOWN} more rows; --json names all")
     asked = f"Request {found.request_id}, answered {first['served_at']:%Y-%m-%d %H:%M:%S} UTC by version {first['version']}"
     return [asked, *answers, *of_upstream(found.version)]
 

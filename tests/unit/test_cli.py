@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
 
@@ -104,6 +105,24 @@ def test_a_file_that_cannot_be_written_is_named_before_the_work_begins(arguments
         done = ml(*arguments, str(place), "--problem", "flights", STORE="/nonexistent")
         assert (done.returncode, "Traceback" in done.stderr) == (1, False)
         assert told in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "told"),
+    [
+        ("verdict", {"verdict": {"decision": "promote", "rules": [{"rule": "freshness", "holds": True}]}}, "promote"),
+        ("verdict", {"verdict": {"decision": "reject", "rules": [{"rule": "freshness", "holds": False}]}}, "reject: freshness"),
+        ("contract", {"why": "cents\nsince March"}, "cents since March"),
+        ("rollback", {"comment": "x" * 300}, "x" * 99 + "…"),
+        ("deployed", {"url": "http://127.0.0.1"}, ""),
+    ],
+    ids=["promote", "reject", "why", "long", "nothing"],
+)
+def test_the_list_of_entries_says_what_was_decided_or_why(kind, body, told):
+    from ml.cli.state import _said
+    from ml.ledger import Entry
+
+    assert _said(Entry(1, "flights", kind, "k", None, None, "me", datetime.now(UTC), body, "")) == told
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ frame goes straight into Great Expectations' own engine, and only with the colum
 """
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -99,6 +100,8 @@ def _quiet() -> Any:
     """A context that keeps nothing and draws no progress bars."""
     import great_expectations as gx
 
+    # This one sets its own level, to tell of temporary folders that nobody asked about.
+    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = gx.data_context.types.base.ProgressBarsConfig(globally=False)
     return context

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ml.problem.sections import Training
+from ml.problem import Training
 
 if TYPE_CHECKING:
     import keras

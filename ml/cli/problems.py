@@ -7,7 +7,6 @@ import typer
 from ml import problem as problems
 from ml import settings
 from ml.cli.options import JsonOption, show, table
-from ml.problem import sections
 
 
 def register(app: typer.Typer) -> None:
@@ -37,19 +36,19 @@ def check(problem: str, as_json: JsonOption = False) -> None:
 
 def describe(as_json: JsonOption = False) -> None:
     """Print the keys of every section with type, default and meaning."""
-    rows = [row for name, field in sections.Problem.model_fields.items() for row in _rows(name, field.annotation)]
+    rows = [row for name, field in problems.Problem.model_fields.items() for row in _rows(name, field.annotation)]
     show(rows, as_json=as_json, text=table(rows, ["key", "default", "meaning"]))
 
 
 def _rows(prefix: str, annotation: Any) -> list[dict[str, Any]]:
-    if not (isinstance(annotation, type) and issubclass(annotation, sections.Section)):
+    if not (isinstance(annotation, type) and issubclass(annotation, problems.Section)):
         if prefix == "features":
-            return _rows("features.<column>", sections.Feature)
-        return [{"key": f"{prefix}.<column>", "default": "", "meaning": sections.Problem.model_fields[prefix].description}]
+            return _rows("features.<column>", problems.Feature)
+        return [{"key": f"{prefix}.<column>", "default": "", "meaning": problems.Problem.model_fields[prefix].description}]
     rows = []
     for name, field in annotation.model_fields.items():
         key = f"{prefix}.{name}"
-        if isinstance(field.annotation, type) and issubclass(field.annotation, sections.Section):
+        if isinstance(field.annotation, type) and issubclass(field.annotation, problems.Section):
             rows += _rows(key, field.annotation)
         else:
             default = "required" if field.is_required() else repr(field.default)

@@ -17,7 +17,7 @@ from ml.ledger import Champion, Ledger
 from ml.monitor import judge
 from ml.monitor.evidence import Evidence, choose, gather
 from ml.monitor.stage import judged_at
-from ml.problem.sections import Drift
+from ml.problem import Drift
 from ml.records import Evaluated, Monitored
 from ml.snapshot import SCORES
 

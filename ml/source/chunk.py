@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ml.errors import DataError
-from ml.problem.sections import Source
+from ml.problem import Source
 
 FAMILY = {"number": "number", "boolean": "boolean", "datetime": "datetime"}  # of a declared type; all others are text
 

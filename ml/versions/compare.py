@@ -8,8 +8,7 @@ import pyarrow as pa
 
 from ml.context import Context
 from ml.errors import ConfigError, DataError
-from ml.problem import Problem
-from ml.problem.sections import FeatureType
+from ml.problem import FeatureType, Problem
 from ml.tables import DAY, Table
 from ml.versions.log import changed_days
 from ml.versions.moved import Moved, Side

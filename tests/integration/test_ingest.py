@@ -22,10 +22,10 @@ from ml.settings import PROJECT
 from ml.source import copies, postgres
 from ml.source.query import Query
 from ml.window import Window
+from tests.integration.flights_kit import NEXT, NIGHT
 
 ZONE = "America/New_York"
 JANUARY = Window.parse("2013-01-01/2013-02-01")
-NIGHT, NEXT = "2013-02-01T08:00:00+00:00", "2013-02-02T08:00:00+00:00"
 NOW = datetime.fromisoformat(NIGHT)
 MANY = 240_000
 OTHERS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -76,18 +76,17 @@ def few(database):
 
 
 @pytest.fixture
-def home(few, database, tmp_path, monkeypatch):
-    """A store, a ledger and a problem file for the small table."""
-    state = database("state")
-    databases.migrate(state)
-    (tmp_path / "clock").write_text(NIGHT)
-    write_problem(tmp_path)
-    for name, value in {
-        "STORE": tmp_path / "store", "SOURCE_URL": few, "DATABASE_URL": state, "CLOCK_FILE": tmp_path / "clock",
-        "PROBLEMS": tmp_path, "EXPECTATIONS": PROJECT / "expectations",
-    }.items():  # fmt: skip
-        monkeypatch.setenv(f"EVERGREEN_{name}", str(value))
-    return tmp_path
+def production(few):
+    """The small table is what a night reads."""
+    return few
+
+
+@pytest.fixture
+def home(home, monkeypatch):
+    """As in conftest, with a problem file for the small table."""
+    write_problem(home)
+    monkeypatch.setenv("EVERGREEN_PROBLEMS", str(home))
+    return home
 
 
 def write_problem(home, **changes: object) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -32,6 +32,10 @@ class Context:
     window: str | None = None
     dry_run: bool = False
     folder_of_problem: Path | None = None  # where the problem file lies when it was given by path
+
+    def of_run(self, run_key: str) -> "Context":
+        """Another run of the problem, to read what that one wrote."""
+        return replace(self, run_key=run_key)
 
     @property
     def store(self) -> Store:

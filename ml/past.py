@@ -10,7 +10,6 @@ from ml.errors import TransientError
 from ml.ledger import Ledger
 from ml.records import Ingested, Prepared, Record, Registered, Trained, Validated
 from ml.registry import Registry
-from ml.store import Store
 
 R = TypeVar("R", bound=Record)
 TableName = Literal["raw", "valid", "quarantine"]
@@ -40,16 +39,16 @@ class PastRun:
 def runs(context: Context) -> list[PastRun]:
     """Every run that read data, in the order of what they read; runs by the same version go by name."""
     keys = {name.split("/")[1] for name in context.store.names("runs") if name.endswith(f"/{Ingested.stage}.json")}
-    found = [run_of(context.store, key) for key in sorted(keys)]
+    found = [run_of(context, key) for key in sorted(keys)]
     return sorted(found, key=lambda run: (run.ingested.version if run.ingested else -1, run.run_key))
 
 
-def run_of(store: Store, run_key: str) -> PastRun:
+def run_of(context: Context, run_key: str) -> PastRun:
     """The records of one run, whether it exists or not."""
+    run = context.of_run(run_key)
 
     def record(kind: type[R]) -> R | None:
-        name = f"runs/{run_key}/{kind.stage}.json"
-        return kind.model_validate(store.read_json(name)["record"]) if store.exists(name) else None
+        return run.record(kind) if run.has(kind) else None
 
     return PastRun(run_key, *map(record, (Ingested, Validated, Prepared, Trained, Registered)))  # type: ignore[arg-type]
 
@@ -74,7 +73,7 @@ def pinned(context: Context) -> dict[str, set[int]]:
     Raises: TransientError: MLflow is away, so nobody can say which models there are.
     """
     keys = {run_key for _, run_key in _models(context, False, runs(context))}
-    made = [run_of(context.store, key) for key in sorted(keys)]
+    made = [run_of(context, key) for key in sorted(keys)]
     pins: dict[str, set[int]] = {"raw": set(), "valid": set(), "quarantine": set()}
     for run in made:
         pins["raw"] |= {run.ingested.version} if run.ingested and run.ingested.version >= 0 else set()

@@ -177,8 +177,8 @@ def _touched(context: Context, person: Person, asked: Asked) -> tuple[Touched, .
             made.setdefault(entry.run_key, set()).add(entry.version)
     found = []
     for run_key, rows in runs.rows_of(store, person, asked.tokens[0]).items():
-        name = f"runs/{run_key}/{Registered.stage}.json"
-        version = Registered.model_validate(store.read_json(name)["record"]).version if store.exists(name) else None
+        run = context.of_run(run_key)
+        version = run.record(Registered).version if run.has(Registered) else None
         versions = made.get(run_key, set()) | ({version} if version is not None else set())
         serving = champion is not None and champion.run_key == run_key
         found.append(Touched(run_key=run_key, rows=rows, versions=tuple(sorted(versions)), champion=serving))

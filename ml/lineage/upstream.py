@@ -66,7 +66,7 @@ def of_version(context: Context, version: int) -> Upstream:
     if version not in names:
         known = ", ".join(map(str, names)) or "none"
         raise DataError(f"There is no version {version} of {context.problem.name}. Versions: {known}.")
-    run = past.run_of(context.store, names[version])
+    run = past.run_of(context, names[version])
     prepared, trained = run.prepared, run.trained
     if prepared is None or run.ingested is None or trained is None:
         raise DataError(f"The records of run {run.run_key}, which made version {version}, are gone from the store.")
@@ -117,10 +117,10 @@ def _what_ran(context: Context, run: PastRun, version: int) -> tuple[str, str]:
 
 
 def _intact(context: Context, run: PastRun) -> bool | None:
-    name = f"runs/{run.run_key}/{ROWS}"
-    if run.prepared is None or not context.store.exists(name):
+    theirs = context.of_run(run.run_key)
+    if run.prepared is None or not context.store.exists(theirs.name(ROWS)):
         return None
-    return digest(context.store.fetch(name)) == run.prepared.rows_digest
+    return digest(theirs.file(ROWS)) == run.prepared.rows_digest
 
 
 def _sources(context: Context, run: PastRun) -> dict[int, list[date]]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ def gather(context: Context, champion: Champion, moment: datetime) -> Evidence:
     ours = _answered_by(served, champion)
     texts = ours["row"].take(choose(ours.num_rows)).to_pylist()
     columns, absent = typed_rows(texts, problem.features, least=min(policy.minimum_rows, len(texts)))
-    reference = read_reference(replace(context, run_key=champion.run_key))
+    reference = read_reference(context.of_run(champion.run_key))
     strange = {name: "the champion was made without it" for name in problem.features if name not in reference.columns}
     return Evidence(
         num_requests=ours.num_rows,

@@ -137,10 +137,10 @@ def _champion(context: Context, record: Monitored) -> Champion | None:
 def _quality(context: Context, champion: Champion, evidence: Evidence) -> Section:
     import pandas as pd
 
-    folder = f"runs/{champion.run_key}"
-    scored = pq.read_table(context.store.fetch(f"{folder}/{SCORES}"), columns=["_label", "candidate"])
+    judged = context.of_run(champion.run_key)
+    scored = pq.read_table(judged.file(SCORES), columns=["_label", "candidate"])
     scored = scored.take(choose(scored.num_rows, MOST))
-    threshold = Evaluated.model_validate(context.store.read_json(f"{folder}/evaluate.json")["record"]).threshold
+    threshold = judged.record(Evaluated).threshold
     known, kept = evidence.labelled, choose(len(evidence.labelled.labels), MOST)
     live = pd.DataFrame({"label": known.labels[kept].astype(int), "score": known.scores[kept]})
     labels = np.asarray(scored["_label"].to_pylist(), dtype=int)

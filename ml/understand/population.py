@@ -57,10 +57,10 @@ def _population(context: Context, sample: Sample, champion: Champion) -> Populat
 
 def _learned(context: Context, sample: Sample, champion: Champion) -> tuple[dict[str, Column], str]:
     """What the champion learned from; the sample's own rows where its run folder is gone."""
-    name = f"runs/{champion.run_key}/{ROWS}"
-    if not context.store.exists(name):
+    theirs = context.of_run(champion.run_key)
+    if not theirs.store.exists(theirs.name(ROWS)):
         return sample.declared, "the rows of this report"
-    rows = pq.read_table(context.store.fetch(name))
+    rows = pq.read_table(theirs.file(ROWS))
     rows = rows.filter(pc.equal(rows["_part"], "train"))
     rows = rows.take(np.linspace(0, rows.num_rows - 1, min(MOST, rows.num_rows)).astype(np.int64))
     held = {name: column_of(rows, name, context.problem) for name in context.problem.features if name in rows.column_names}

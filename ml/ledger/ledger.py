@@ -122,11 +122,6 @@ class Ledger:
             works.insert(connection, asked)
             return True
 
-    def asked(self, problem: str, kind: str, key: str) -> bool:
-        """Whether that was ever asked, done or not."""
-        with self._reading() as connection:
-            return works.find(connection, problem, kind, key)
-
     def due(self, problem: str, kind: str) -> list[Work]:
         """What is not done yet, oldest first."""
         with self._reading() as connection:

@@ -112,13 +112,12 @@ def _ask(
 
 
 def _write_down(deployment: Deployment, champion: Champion, deployed: Deployed) -> None:
-    context, ledger = deployment.context, deployment.ledger
-    record = deployed.model_dump(mode="json")
-    context.store.write_json(context.name("deploy.json"), {"inputs": champion._asdict(), "record": record})
+    ledger = deployment.ledger
+    deployment.context.write(deployed)
     ledger.append(
         deployment.problem,
         "deployed",
-        key=f"move {champion.entry}, run {context.run_key}",
+        key=f"move {champion.entry}, run {deployment.context.run_key}",
         actor=ACTOR,
         version=champion.version,
         run_key=champion.run_key,

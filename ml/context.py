@@ -11,8 +11,10 @@ from typing import Literal, TypeVar
 from ml import problem as problems
 from ml import settings as settings_
 from ml.errors import ConfigError
+from ml.ledger import Ledger
 from ml.problem import Problem
 from ml.records import Record
+from ml.registry import Registry
 from ml.settings import Settings
 from ml.store import Store, store_of
 from ml.tables import Table
@@ -41,6 +43,16 @@ class Context:
     def store(self) -> Store:
         """The problem's part of the store."""
         return store_of(self.problem.name, self.settings)
+
+    @property
+    def ledger(self) -> Ledger:
+        """Decisions and work of all problems; what is written there gets the time of the settings."""
+        return Ledger(self.settings.database_url, now=self.settings.now)
+
+    @property
+    def registry(self) -> Registry:
+        """The MLflow server."""
+        return Registry(self.settings.mlflow_url)
 
     @property
     def folder(self) -> str:

@@ -7,9 +7,7 @@ from typing import Literal, TypeVar
 
 from ml.context import Context
 from ml.errors import TransientError
-from ml.ledger import Ledger
 from ml.records import Ingested, Prepared, Record, Registered, Trained, Validated
-from ml.registry import Registry
 
 R = TypeVar("R", bound=Record)
 TableName = Literal["raw", "valid", "quarantine"]
@@ -89,11 +87,11 @@ def _models(context: Context, patient: bool, among: Sequence[PastRun]) -> Iterat
         if run.registered and run.registered.version is not None:
             yield run.registered.version, run.run_key
     try:
-        yield from ((version.version, version.run_key) for version in Registry(context.settings.mlflow_url).versions(name))
+        yield from ((version.version, version.run_key) for version in context.registry.versions(name))
     except TransientError as error:
         if not patient:
             raise
         log.warning("the models are those of the runs' records and the ledger only: %s", error)
-    for entry in Ledger(context.settings.database_url).entries(name):
+    for entry in context.ledger.entries(name):
         if entry.version is not None and entry.run_key is not None and entry.kind in ("promote", "rollback", "deployed"):
             yield entry.version, entry.run_key

@@ -13,7 +13,7 @@ from ml.context import Context
 from ml.ledger import Entry, Ledger
 from ml.pages import validation
 from ml.records import Evaluated, Ingested, Interval, Prepared, Registered, Scores, Trained, Validated, Verdict
-from ml.registry import Candidate, Data, Registry, Run
+from ml.registry import Candidate, Data, Run
 from ml.snapshot import HISTORY, PLOTS
 
 log = logging.getLogger(__name__)
@@ -40,9 +40,8 @@ def run(context: Context) -> Registered:
 
 
 def _register(context: Context, verdict: Verdict, trained: Trained) -> Registered:
-    settings, problem = context.settings, context.problem
+    problem, ledger, registry = context.problem, context.ledger, context.registry
     model = snapshot.model_of(context.store, context.run_key, trained.model_digest)
-    ledger, registry = Ledger(settings.database_url, now=settings.now), Registry(settings.mlflow_url)
     entry = _write_verdict(context, ledger, verdict, trained)
     text, tags = _write_card(context, verdict, trained), _tags(context, verdict)
     _write_report(context)

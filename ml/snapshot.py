@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 from ml.context import Context
 from ml.errors import DataError
 from ml.features import Encoding
-from ml.ledger import Ledger
 from ml.problem import Feature
 from ml.store import Store, digest
 
@@ -47,7 +46,7 @@ def champion_features(context: Context) -> dict[str, Feature]:
     """Columns the champion needs, empty when there is none: a feature that was dropped is read on until a new champion
     does without it, or the two could never be compared.
     """
-    champion = Ledger(context.settings.database_url).champion(context.problem.name)
+    champion = context.ledger.champion(context.problem.name)
     about = f"{model_name(champion.run_key)}/model.json" if champion else ""
     if not about or not context.store.exists(about):
         return {}
@@ -59,7 +58,7 @@ def refuse_to_replace(context: Context) -> None:
 
     Raises: DataError: this run made a version that was promoted.
     """
-    for entry in Ledger(context.settings.database_url).entries(context.problem.name):
+    for entry in context.ledger.entries(context.problem.name):
         if entry.kind in ("promote", "rollback") and entry.run_key == context.run_key:
             raise DataError(
                 f"Run {context.run_key} made version {entry.version}, which was promoted, and its inputs have changed since. "

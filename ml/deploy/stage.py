@@ -17,7 +17,6 @@ from ml.deploy.service import PredictionService
 from ml.errors import DataError, RefusedError, TransientError
 from ml.ledger import Champion, Entry, Ledger, Work
 from ml.records import Deployed
-from ml.registry import Registry
 
 log = logging.getLogger(__name__)
 ACTOR = "deploy"
@@ -50,7 +49,7 @@ def run(context: Context) -> Deployed | None:
         TransientError: the service or the database is away. ConfigError: the service does not accept the token.
     """
     settings = context.settings
-    ledger = Ledger(settings.database_url, now=settings.now)
+    ledger = context.ledger
     asked = ledger.due(context.problem.name, "deploy")  # before the champion: what is asked from here on is for a later run
     champion = ledger.champion(context.problem.name)
     if champion is None or context.dry_run:
@@ -200,7 +199,7 @@ def _finish_rollback(deployment: Deployment, moved: Entry) -> NoReturn:
 
 def _follow(deployment: Deployment, champion: Champion) -> None:
     """Let the alias follow; while MLflow is away it is written down as due, because telling people must not wait for it."""
-    registry = Registry(deployment.context.settings.mlflow_url)
+    registry = deployment.context.registry
     try:
         if registry.alias(deployment.problem, "champion") != champion.version:
             registry.set_alias(deployment.problem, "champion", champion.version)

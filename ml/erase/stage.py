@@ -17,9 +17,7 @@ from ml.erase.person import Person
 from ml.erase.places import Found, places
 from ml.erase.records import Erased, Touched
 from ml.errors import ConfigError, DataError
-from ml.ledger import Ledger
 from ml.records import Registered
-from ml.registry import Registry
 from ml.snapshot import ROWS
 
 log = logging.getLogger(__name__)
@@ -156,7 +154,7 @@ def _is_text(name: str) -> bool:
 def _replace_in_mlflow(context: Context, tokens: tuple[str, ...]) -> list[str]:
     """Put the changed files of runs in the place of their copies in MLflow, where there are any."""
     replaced, names = [], files.pending(context, tokens)
-    registry = Registry(context.settings.mlflow_url)
+    registry = context.registry
     for name in names:
         if context.store.exists(name):
             _, run_key, *rest = name.split("/")
@@ -169,7 +167,7 @@ def _replace_in_mlflow(context: Context, tokens: tuple[str, ...]) -> list[str]:
 
 def _touched(context: Context, person: Person, asked: Asked) -> tuple[Touched, ...]:
     """Runs whose frozen rows held the person, with the versions that came of them."""
-    ledger, store, problem = Ledger(context.settings.database_url), context.store, context.problem.name
+    ledger, store, problem = context.ledger, context.store, context.problem.name
     champion = ledger.champion(problem)
     made: dict[str, set[int]] = {}
     for entry in ledger.entries(problem):
@@ -187,7 +185,7 @@ def _touched(context: Context, person: Person, asked: Asked) -> tuple[Touched, .
 
 def _written_down(context: Context, asked: Asked, erased: Erased, *, new: bool) -> Erased:
     """The ledger's entry; a person who came back, from a backup say, gets another one."""
-    ledger = Ledger(context.settings.database_url, now=context.settings.now)
+    ledger = context.ledger
     earlier = [e for e in ledger.entries(erased.problem) if e.kind == KIND and e.key.split("#")[0] == erased.token]
     if not earlier or new:
         key = f"{erased.token}#{len(earlier) + 1}" if earlier else erased.token

@@ -11,7 +11,6 @@ from ml.context import Context
 from ml.errors import DataError
 from ml.evaluate import plots
 from ml.evaluate.compare import Champion, compare
-from ml.ledger import Ledger
 from ml.metrics import Floats
 from ml.records import Evaluated, Prepared, Scores, Trained
 from ml.scoring import Scorer
@@ -27,7 +26,7 @@ def run(context: Context) -> Evaluated:
     A champion that cannot be scored does not stop the stage: the record says why, and the gate cannot promote.
     """
     prepared, trained = context.record(Prepared), context.record(Trained)
-    serving = Ledger(context.settings.database_url).champion(context.problem.name)
+    serving = context.ledger.champion(context.problem.name)
     if serving and serving.run_key == context.run_key:  # cleared after its own promotion: never judged against itself
         return context.record(Evaluated)
     about = context.problem

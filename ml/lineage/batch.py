@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from ml import past, requests
 from ml.context import Context
 from ml.errors import DataError
-from ml.ledger import Entry, Ledger
+from ml.ledger import Entry
 from ml.lineage.origins import Origins
 from ml.past import PastRun
 from ml.requests import Answered
@@ -88,9 +88,7 @@ def blast_radius(context: Context, window: Window, *, raw_version: int | None = 
     found = [_touched(context, run, window, origins, raw_version) for run in runs if run.prepared]
     models = tuple(_named(model, named) for model in found if model)
     versions = sorted({version for model in models for version in model.versions})
-    entries = [
-        entry for entry in Ledger(context.settings.database_url).entries(context.problem.name) if entry.version in versions
-    ]
+    entries = [entry for entry in context.ledger.entries(context.problem.name) if entry.version in versions]
     frozen = {run.run_key for run in runs if run.prepared and _has_rows(context, run)}
     return Blast(
         window=window,

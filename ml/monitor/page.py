@@ -13,7 +13,7 @@ from ml import drift
 from ml.context import Context
 from ml.drift import Cells
 from ml.errors import DataError
-from ml.ledger import Champion, Ledger
+from ml.ledger import Champion
 from ml.monitor import judge
 from ml.monitor.evidence import Evidence, choose, gather
 from ml.monitor.stage import judged_at
@@ -129,7 +129,7 @@ def _champion(context: Context, record: Monitored) -> Champion | None:
     """The champion that was judged; another one may serve by now."""
     if record.version is None:
         return None
-    entries = Ledger(context.settings.database_url).entries(context.problem.name)
+    entries = context.ledger.entries(context.problem.name)
     moves = [entry.champion for entry in entries if entry.kind in ("promote", "rollback") and entry.version == record.version]
     return moves[-1] if moves else None
 

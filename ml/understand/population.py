@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from ml import requests
 from ml.context import Context
 from ml.errors import EvergreenError
-from ml.ledger import Champion, Ledger
+from ml.ledger import Champion
 from ml.snapshot import ROWS
 from ml.understand.checks import Population
 from ml.understand.columns import Column
@@ -27,7 +27,7 @@ def read(context: Context, sample: Sample) -> Population:
     Without a champion, a database or enough requests it says so: the page is about the data first.
     """
     try:
-        champion = Ledger(context.settings.database_url).champion(context.problem.name)
+        champion = context.ledger.champion(context.problem.name)
         if champion is None:
             return Population(unknown="no champion serves yet, so nobody has asked anything")
         return _population(context, sample, champion)

@@ -14,7 +14,6 @@ from ml.cli.app import app
 from ml.context import open_run
 from ml.contract import Contract
 from ml.errors import DataError, RefusedError
-from ml.ledger import Ledger
 from ml.settings import PROJECT
 from tests.integration.flights_kit import NEXT
 
@@ -152,9 +151,10 @@ def test_acceptance_stands_in_the_ledger(home, production):
     with pytest.raises(DataError):
         ingest.run(night())
     command("accept", "--why", "we asked for it")
-    ledger = Ledger(night().settings.database_url)
+    ledger = night().ledger
     (entry,) = [one for one in ledger.entries("flights") if one.kind == "contract"]
     assert (entry.body["why"], entry.run_key) == ("we asked for it", "second")
+    assert entry.at == datetime.fromisoformat(NEXT)
     assert ledger.verify() == []
 
 

@@ -184,7 +184,7 @@ def _follow_late(context: Context, ledger: Ledger) -> None:
 
 def _promoted(ledger: Ledger, problem: str) -> Promoted:
     """The move that made the present champion."""
-    last = [entry for entry in ledger.entries(problem) if entry.kind in ("promote", "rollback")][-1]
+    last = ledger.moves(problem)[-1]
     return Promoted(version=last.champion.version, previous=last.body["previous"], run_key=last.champion.run_key)
 
 
@@ -197,7 +197,7 @@ def _earlier(ledger: Ledger, problem: str, to: int | None) -> tuple[Champion, Ch
     if not standing:
         raise RefusedError(f"{problem} has no champion yet, so there is nothing to roll back. Promote a version first.")
     champion = standing[-1]
-    moves = [entry.champion for entry in ledger.entries(problem) if entry.kind in ("promote", "rollback")]
+    moves = [entry.champion for entry in ledger.moves(problem)]
     earlier = {move.version: move for move in moves if move.version != champion.version}
     if to is None:
         if len(standing) < 2:

@@ -58,8 +58,8 @@ def refuse_to_replace(context: Context) -> None:
 
     Raises: DataError: this run made a version that was promoted.
     """
-    for entry in context.ledger.entries(context.problem.name):
-        if entry.kind in ("promote", "rollback") and entry.run_key == context.run_key:
+    for entry in context.ledger.moves(context.problem.name):
+        if entry.run_key == context.run_key:
             raise DataError(
                 f"Run {context.run_key} made version {entry.version}, which was promoted, and its inputs have changed since. "
                 "Its files stay as they were judged; start a new run for the changed problem file."

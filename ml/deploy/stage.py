@@ -176,7 +176,7 @@ def _unfinished_rollback(deployment: Deployment, champion: Champion) -> Entry | 
 
     A run killed after its last step failed nevertheless: run again it tells the same story, not that all is well.
     """
-    moves = [entry for entry in deployment.ledger.entries(deployment.problem) if entry.id == champion.entry]
+    moves = [entry for entry in deployment.ledger.moves(deployment.problem) if entry.id == champion.entry]
     begun = [move for move in moves if move.kind == "rollback" and "failed_entry" in move.body]
     if not begun or begun[0].body["run"] == deployment.context.run_key:
         return begun[0] if begun else None

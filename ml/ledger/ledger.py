@@ -94,6 +94,11 @@ class Ledger:
         with self._reading() as connection:
             return _entries(connection, *([LEDGER.c.problem == problem] if problem is not None else []))
 
+    def moves(self, problem: str) -> list[Entry]:
+        """Every move of the champion, oldest first."""
+        with self._reading() as connection:
+            return _entries(connection, *_moves(problem))
+
     def find(self, problem: str, kind: str, key: str) -> Entry | None:
         """The one entry of that kind and key."""
         with self._reading() as connection:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from ml import past, requests
 from ml.context import Context
 from ml.errors import DataError
-from ml.ledger import Entry
+from ml.ledger import MOVES, Entry
 from ml.lineage.origins import Origins
 from ml.past import PastRun
 from ml.requests import Answered
@@ -22,7 +22,6 @@ from ml.snapshot import ROWS
 from ml.tables import DAY
 from ml.window import Window
 
-MOVES = ("promote", "rollback")
 IDS = ("request_id", "position", "version", "served_at", "key", "score", "decision")
 
 

@@ -129,8 +129,7 @@ def _champion(context: Context, record: Monitored) -> Champion | None:
     """The champion that was judged; another one may serve by now."""
     if record.version is None:
         return None
-    entries = context.ledger.entries(context.problem.name)
-    moves = [entry.champion for entry in entries if entry.kind in ("promote", "rollback") and entry.version == record.version]
+    moves = [entry.champion for entry in context.ledger.moves(context.problem.name) if entry.version == record.version]
     return moves[-1] if moves else None
 
 

@@ -17,6 +17,7 @@ from ml import database as databases
 from ml import ingest, marks, source
 from ml.context import open_run
 from ml.errors import DataError, TransientError
+from ml.ledger import Champion
 from ml.problem import Problem
 from ml.settings import PROJECT
 from ml.source import copies, postgres
@@ -375,6 +376,20 @@ def test_what_must_not_be_stored_is_redacted_before_it_is_written(home, few):
     rows = night().table("raw").read(JANUARY).to_pylist()
     assert not any("jane.roe" in row["who"] for row in rows)
     assert not any(b"jane.roe" in path.read_bytes() for path in (home / "store").rglob("*") if path.is_file())
+
+
+def test_a_dropped_feature_that_the_champion_still_needs_stays_hidden(home, few):
+    """Its rule left the problem file with it: one for a column that is no feature is an error there."""
+    execute(few, "UPDATE visits SET who = 'write to jane.roe@example.com' WHERE id = 'v00000002'")
+    context = night()
+    learned = {"features": {"who": {"type": "category"}, "amount": {"type": "number"}}, "redact": {"who": "text"}}
+    context.store.write_json("runs/old/model/model.json", learned)
+    context.ledger.move("visits", to=Champion(1, "old", "d"), expected=None, kind="promote", key="k", actor="tests")
+    file = home / "visits.toml"
+    file.write_text(file.read_text().replace('who = { type = "category" }\n', ""))
+    assert ingest.run(night()).num_redacted == {"who": 1}
+    whos = night().table("raw").read(JANUARY)["who"].to_pylist()
+    assert len(whos) == 310 and not any("jane.roe" in who for who in whos)
 
 
 def test_a_run_killed_before_its_commit_leaves_the_table_as_it_was_and_runs_again(home, few):

@@ -14,11 +14,10 @@ from ml.ledger import Entry, Ledger
 from ml.pages import validation
 from ml.records import Evaluated, Ingested, Interval, Prepared, Registered, Scores, Trained, Validated, Verdict
 from ml.registry import Candidate, Data, Run
-from ml.snapshot import HISTORY, PLOTS
+from ml.snapshot import HISTORY, PLOTS, REPORT
 
 log = logging.getLogger(__name__)
 CARD = "card.md"
-REPORT = "registered/validation.html"  # without values of rows: what lies in MLflow no erasure reaches
 FILES = (REPORT, "ingest.json", "validate.json", "prepare.json", "train.json", HISTORY, "evaluate.json", "gate.json", CARD, PLOTS)
 TOOLS = ("keras", "mlflow", "numpy", "pyarrow", "tensorflow")
 

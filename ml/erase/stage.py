@@ -17,8 +17,9 @@ from ml.erase.person import Person
 from ml.erase.places import Found, places
 from ml.erase.records import Erased, Touched
 from ml.errors import ConfigError, DataError
+from ml.pages import validation
 from ml.records import Registered
-from ml.snapshot import ROWS
+from ml.snapshot import REPORT, ROWS
 
 log = logging.getLogger(__name__)
 KIND = "erase"
@@ -158,11 +159,19 @@ def _replace_in_mlflow(context: Context, tokens: tuple[str, ...]) -> list[str]:
     for name in names:
         if context.store.exists(name):
             _, run_key, *rest = name.split("/")
-            if registry.replace_file(context.problem.name, run_key, "/".join(rest), context.store.fetch(name)):
+            artifact = _artifact(context.of_run(run_key), "/".join(rest))
+            if artifact and registry.replace_file(context.problem.name, run_key, artifact, context.store.fetch(name)):
                 replaced.append(name)
     if names:
         files.replaced(context, tokens)
     return replaced
+
+
+def _artifact(run: Context, file: str) -> str:
+    """What MLflow calls a file of a run; empty for the page with values of rows, in whose place it has one without."""
+    if not run.store.exists(run.name(REPORT)):
+        return file
+    return {validation.PAGE: "", REPORT: validation.PAGE}.get(file, file)
 
 
 def _touched(context: Context, person: Person, asked: Asked) -> tuple[Touched, ...]:

@@ -26,9 +26,11 @@ from retraining import assets, defaults, edge, forms, links, problems, schedules
 from retraining.problems import ProblemFile
 
 STAGES = {
+    "validate": "Check the rows against the expectation suite; bad rows go to `quarantine`, each with its rules.",
     "train": "Fit the network and export it so that it takes raw rows.",
     "evaluate": "Score candidate, champion and baseline on the same rows.",
     "gate": "Decide: promote, reject or not assessable, rule by rule.",
+    "register": "Log the run in MLflow, and make a version there when the verdict says promote.",
 }
 
 
@@ -37,61 +39,80 @@ def build(problem: ProblemFile) -> None:
 
     @dag(schedule=schedules.retrain(problem), params=forms.retrain(), **defaults.arguments("retrain", problem, __doc__))
     def retrain() -> None:
-        @task(**defaults.SIDE_BY_SIDE)
-        def ingest() -> dict[str, Any]:
-            """Copy the window's rows from production into the table `raw`; skipped when there is nothing new."""
-            from ml import ingest as stage
-
-            context = edge.begin_retrain(problem)
-            record = stage.run(context)
-            edge.skip_if(stage.nothing_new(record, context))
-            return edge.done(record)
-
-        @task
-        def register() -> dict[str, Any]:
-            """Log the run in MLflow, and make a version there when the verdict says promote."""
-            return edge.run_stage("register", problem)
-
-        @task(outlets=[assets.candidate(problem.name)])
-        def announce() -> dict[str, Any]:
-            """Tick off the drift that asked for this, and start `promote` when a promotion is due."""
-            context = edge.open_run(problem)
-            edge.answer_drift(context)
-            return edge.announce(context, "promote")
-
-        @task(**defaults.SIDE_BY_SIDE)
-        def validate() -> dict[str, Any]:
-            """Check the rows against the expectation suite; bad rows go to `quarantine`, each with its rules."""
-            return edge.run_stage("validate", problem)
-
-        @task
-        def prepare() -> dict[str, Any]:
-            """Freeze the snapshot: which labelled rows teach, stop the training, and judge. A backfill ends before it."""
-            edge.skip_if(edge.only_data(edge.open_run(problem)))
-            return edge.run_stage("prepare", problem)
-
-        @teardown(on_failure_fail_dagrun=False)  # runs whatever became of `validate`, and decides nothing about the run
-        @task(**defaults.FOR_PEOPLE)
-        def report() -> list[str]:
-            """Write the pages about the run's data for people: what was validated, and what the data look like."""
-            from ml import report as pages
-
-            written = pages.run(edge.open_run(problem))
-            edge.skip_if(None if written else "the validation of this run has no result that could be shown")
-            return written
-
-        def stage(name: str) -> Any:
-            @task(task_id=name, doc_md=STAGES[name])
-            def run() -> dict[str, Any]:
-                return edge.run_stage(name, problem)
-
-            return run()
-
-        validated = links.to_validation(validate())
-        chain(ingest(), validated, prepare(), *map(stage, STAGES), links.to_mlflow(register()), announce())
-        validated >> links.to_reports(report())
+        validate = links.to_validation(stage("validate", problem, **defaults.SIDE_BY_SIDE))
+        train, evaluate, gate = (stage(name, problem) for name in ("train", "evaluate", "gate"))
+        register = links.to_mlflow(stage("register", problem))
+        chain(ingest(problem), validate, prepare(problem), train, evaluate, gate, register, announce(problem))
+        validate >> links.to_reports(report(problem))
 
     retrain()
+
+
+def stage(name: str, problem: ProblemFile, **options: Any) -> Any:
+    """A task that runs the stage `ml.<name>` and does nothing else."""
+
+    @task(task_id=name, doc_md=STAGES[name], **options)
+    def run() -> dict[str, Any]:
+        return edge.run_stage(name, problem)
+
+    return run()
+
+
+def ingest(problem: ProblemFile) -> Any:
+    """The first task, which finds out whether there is anything to do."""
+
+    @task(**defaults.SIDE_BY_SIDE)
+    def ingest() -> dict[str, Any]:
+        """Copy the window's rows from production into the table `raw`; skipped when there is nothing new."""
+        from ml import ingest as stage
+
+        context = edge.begin_retrain(problem)
+        record = stage.run(context)
+        edge.skip_if(stage.nothing_new(record, context))
+        return edge.done(record)
+
+    return ingest()
+
+
+def prepare(problem: ProblemFile) -> Any:
+    """The task at which a backfill ends."""
+
+    @task
+    def prepare() -> dict[str, Any]:
+        """Freeze the snapshot: which labelled rows teach, stop the training, and judge. A backfill ends before it."""
+        edge.skip_if(edge.only_data(edge.open_run(problem)))
+        return edge.run_stage("prepare", problem)
+
+    return prepare()
+
+
+def announce(problem: ProblemFile) -> Any:
+    """The last task, which wakes the DAG `promote_<problem>`."""
+
+    @task(outlets=[assets.candidate(problem.name)])
+    def announce() -> dict[str, Any]:
+        """Tick off the drift that asked for this, and start `promote` when a promotion is due."""
+        context = edge.open_run(problem)
+        edge.answer_drift(context)
+        return edge.announce(context, "promote")
+
+    return announce()
+
+
+def report(problem: ProblemFile) -> Any:
+    """The task beside the others: it runs whatever became of `validate`, and decides nothing about the run."""
+
+    @teardown(on_failure_fail_dagrun=False)
+    @task(**defaults.FOR_PEOPLE)
+    def report() -> list[str]:
+        """Write the pages about the run's data for people: what was validated, and what the data look like."""
+        from ml import report as pages
+
+        written = pages.run(edge.open_run(problem))
+        edge.skip_if(None if written else "the validation of this run has no result that could be shown")
+        return written
+
+    return report()
 
 
 for found in problems.readable():

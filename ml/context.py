@@ -4,15 +4,17 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from ml import problem as problems
 from ml import settings as settings_
 from ml.errors import ConfigError
+from ml.ledger import Ledger
 from ml.problem import Problem
 from ml.records import Record
+from ml.registry import Registry
 from ml.settings import Settings
 from ml.store import Store, store_of
 from ml.tables import Table
@@ -33,10 +35,24 @@ class Context:
     dry_run: bool = False
     folder_of_problem: Path | None = None  # where the problem file lies when it was given by path
 
+    def of_run(self, run_key: str) -> "Context":
+        """Another run of the problem, to read what that one wrote."""
+        return replace(self, run_key=run_key)
+
     @property
     def store(self) -> Store:
         """The problem's part of the store."""
         return store_of(self.problem.name, self.settings)
+
+    @property
+    def ledger(self) -> Ledger:
+        """Decisions and work of all problems; what is written there gets the time of the settings."""
+        return Ledger(self.settings.database_url, now=self.settings.now)
+
+    @property
+    def registry(self) -> Registry:
+        """The MLflow server."""
+        return Registry(self.settings.mlflow_url)
 
     @property
     def folder(self) -> str:

@@ -8,7 +8,6 @@ from ml import source
 from ml.context import Context
 from ml.contract import Batch, BatchProfiler, Contract, Difference, Pending
 from ml.errors import DataError, RefusedError
-from ml.ledger import Ledger
 
 CONTRACT, PENDING = "tables/contract.json", "tables/contract.pending.json"
 SURE = (
@@ -96,9 +95,7 @@ def accept(context: Context, *, who: str, why: str, only: Collection[str] = ()) 
     entry = accepted.accepted[-1]
     body = {"why": why, "differences": [f"{one.column}: {one.hypotheses[0].sentence}" for one in entry.differences]}
     key = f"{waiting.run_key} {entry.at.isoformat()}"
-    Ledger(context.settings.database_url, now=context.settings.now).append(
-        context.problem.name, "contract", key=key, actor=who, run_key=waiting.run_key, body=body
-    )
+    context.ledger.append(context.problem.name, "contract", key=key, actor=who, run_key=waiting.run_key, body=body)
     _write(context, accepted)
     if rest is None:
         context.store.delete(PENDING)

@@ -106,7 +106,9 @@ def _stage(context: Context, table: Table, span: Window) -> tuple[Staged, _Read]
     """Read the source once: forget, redact, count, write beside the table. The table itself is as before."""
     problem, since = context.problem, marks.last_read(context)
     also = {name: feature.type for name, feature in snapshot.champion_features(context).items()}
-    forgotten, redactor = privacy.forgotten(problem, context.store), privacy.redactor(problem, context.store)
+    undeclared = set(also) - set(source.columns(problem))
+    rules = {name: rule for name, rule in snapshot.champion_rules(context).items() if name in undeclared}
+    forgotten, redactor = privacy.forgotten(problem, context.store), privacy.redactor(problem, context.store, rules)
     profiler, num_erased = contracts.profiler(context), 0
 
     def cleaned(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

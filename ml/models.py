@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ml.problem.sections import Training
+from ml.problem import Training
 
 if TYPE_CHECKING:
     import keras
@@ -24,6 +24,30 @@ def build(sizes: dict[str, int], *, task: str, training: Training, prior: float)
 
     activation, loss = HEADS[task]
     regularizer = keras.regularizers.L2(training.l2)
+    inputs, wide, deep = _sides(sizes, training, regularizer)
+    hidden = _join(deep)
+    for units in training.layers:
+        hidden = layers.Dense(units, activation="relu", kernel_regularizer=regularizer)(hidden)
+        hidden = layers.Dropout(training.dropout, seed=training.seed)(hidden)
+    logit = keras.initializers.Constant(float(np.log(prior / (1 - prior))))
+    both = layers.add(
+        [
+            layers.Dense(1, use_bias=False, kernel_regularizer=regularizer)(_join(wide)),
+            layers.Dense(1, bias_initializer=logit)(hidden),
+        ]
+    )
+    model = keras.Model(inputs, layers.Activation(activation)(both))
+    model.compile(keras.optimizers.Adam(training.learning_rate), loss=loss, steps_per_execution=16)
+    return model
+
+
+def _sides(
+    sizes: dict[str, int], training: Training, regularizer: "keras.Regularizer"
+) -> tuple[dict[str, "keras.KerasTensor"], list["keras.KerasTensor"], list["keras.KerasTensor"]]:
+    """The inputs by name, and what the wide and the deep part see of each."""
+    import keras
+    from keras import layers
+
     inputs: dict[str, keras.KerasTensor] = {}
     wide, deep = [], []
     if sizes["categories"]:
@@ -45,20 +69,7 @@ def build(sizes: dict[str, int], *, task: str, training: Training, prior: float)
                 inputs["tokens"]
             )
             side.append(layers.GlobalAveragePooling1D()(vectors))
-    hidden = _join(deep)
-    for units in training.layers:
-        hidden = layers.Dense(units, activation="relu", kernel_regularizer=regularizer)(hidden)
-        hidden = layers.Dropout(training.dropout, seed=training.seed)(hidden)
-    logit = keras.initializers.Constant(float(np.log(prior / (1 - prior))))
-    both = layers.add(
-        [
-            layers.Dense(1, use_bias=False, kernel_regularizer=regularizer)(_join(wide)),
-            layers.Dense(1, bias_initializer=logit)(hidden),
-        ]
-    )
-    model = keras.Model(inputs, layers.Activation(activation)(both))
-    model.compile(keras.optimizers.Adam(training.learning_rate), loss=loss, steps_per_execution=16)
-    return model
+    return inputs, wide, deep
 
 
 def _join(tensors: list["keras.KerasTensor"]) -> "keras.KerasTensor":

@@ -7,10 +7,7 @@ from typing import Literal, TypeVar
 
 from ml.context import Context
 from ml.errors import TransientError
-from ml.ledger import Ledger
 from ml.records import Ingested, Prepared, Record, Registered, Trained, Validated
-from ml.registry import Registry
-from ml.store import Store
 
 R = TypeVar("R", bound=Record)
 TableName = Literal["raw", "valid", "quarantine"]
@@ -40,16 +37,16 @@ class PastRun:
 def runs(context: Context) -> list[PastRun]:
     """Every run that read data, in the order of what they read; runs by the same version go by name."""
     keys = {name.split("/")[1] for name in context.store.names("runs") if name.endswith(f"/{Ingested.stage}.json")}
-    found = [run_of(context.store, key) for key in sorted(keys)]
+    found = [run_of(context, key) for key in sorted(keys)]
     return sorted(found, key=lambda run: (run.ingested.version if run.ingested else -1, run.run_key))
 
 
-def run_of(store: Store, run_key: str) -> PastRun:
+def run_of(context: Context, run_key: str) -> PastRun:
     """The records of one run, whether it exists or not."""
+    run = context.of_run(run_key)
 
     def record(kind: type[R]) -> R | None:
-        name = f"runs/{run_key}/{kind.stage}.json"
-        return kind.model_validate(store.read_json(name)["record"]) if store.exists(name) else None
+        return run.record(kind) if run.has(kind) else None
 
     return PastRun(run_key, *map(record, (Ingested, Validated, Prepared, Trained, Registered)))  # type: ignore[arg-type]
 
@@ -74,7 +71,7 @@ def pinned(context: Context) -> dict[str, set[int]]:
     Raises: TransientError: MLflow is away, so nobody can say which models there are.
     """
     keys = {run_key for _, run_key in _models(context, False, runs(context))}
-    made = [run_of(context.store, key) for key in sorted(keys)]
+    made = [run_of(context, key) for key in sorted(keys)]
     pins: dict[str, set[int]] = {"raw": set(), "valid": set(), "quarantine": set()}
     for run in made:
         pins["raw"] |= {run.ingested.version} if run.ingested and run.ingested.version >= 0 else set()
@@ -90,11 +87,11 @@ def _models(context: Context, patient: bool, among: Sequence[PastRun]) -> Iterat
         if run.registered and run.registered.version is not None:
             yield run.registered.version, run.run_key
     try:
-        yield from ((version.version, version.run_key) for version in Registry(context.settings.mlflow_url).versions(name))
+        yield from ((version.version, version.run_key) for version in context.registry.versions(name))
     except TransientError as error:
         if not patient:
             raise
         log.warning("the models are those of the runs' records and the ledger only: %s", error)
-    for entry in Ledger(context.settings.database_url).entries(name):
+    for entry in context.ledger.entries(name):
         if entry.version is not None and entry.run_key is not None and entry.kind in ("promote", "rollback", "deployed"):
             yield entry.version, entry.run_key

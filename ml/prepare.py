@@ -14,7 +14,7 @@ from ml import exclusions, features, privacy, snapshot
 from ml.context import Context
 from ml.errors import DataError
 from ml.features import Encoding, encoder
-from ml.problem.sections import Split
+from ml.problem import Split
 from ml.records import Part, Prepared, Validated
 from ml.snapshot import ENCODED, ENCODING, PARTS, ROWS
 from ml.store import digest

@@ -5,6 +5,7 @@ equal to new ones, nor whom to keep out: back it up apart from the data, and nev
 """
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 
 from ml.errors import ConfigError, TransientError
 from ml.problem import Problem
-from ml.redaction import Redactor, hashed
+from ml.redaction import Redactor, Rule, hashed
 from ml.store import Store
 
 SALT, FORGOTTEN = "privacy/salt", "privacy/forgotten"
@@ -64,9 +65,13 @@ def stored(problem: Problem, value: str, salt: bytes) -> str:
     return hashed(value, column=column, salt=salt) if problem.privacy.redact.get(column) == "hash" else value
 
 
-def redactor(problem: Problem, store: Store) -> Redactor:
-    """The problem's redaction, with its salt where it needs one."""
-    rules = problem.privacy.redact
+def redactor(problem: Problem, store: Store, also: Mapping[str, Rule] | None = None) -> Redactor:
+    """The problem's redaction, with its salt where it needs one.
+
+    Args:
+        also: rules for columns that the problem file does not name.
+    """
+    rules = {**(also or {}), **problem.privacy.redact}
     return Redactor(rules, salt_of(store) if "hash" in rules.values() else b"")
 
 

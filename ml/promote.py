@@ -9,7 +9,6 @@ from ml.context import Context
 from ml.errors import DataError, RefusedError, TransientError
 from ml.ledger import Champion, Entry, Ledger
 from ml.records import Promoted
-from ml.registry import Registry
 
 log = logging.getLogger(__name__)
 ALIAS = "champion"
@@ -42,7 +41,7 @@ def run(context: Context, *, version: int | None = None, actor: str = AUTO, comm
     """
     if context.dry_run:
         return None
-    ledger = Ledger(context.settings.database_url, now=context.settings.now)
+    ledger = context.ledger
     _follow_late(context, ledger)
     if version is not None:
         return _by_hand(context, ledger, version, actor, comment)
@@ -56,7 +55,7 @@ def rollback(context: Context, *, to: int | None = None, actor: str, comment: st
 
     Raises: RefusedError: there is no earlier champion, or `to` was none; or its model on disk is not the registered one.
     """
-    name, ledger = context.problem.name, Ledger(context.settings.database_url, now=context.settings.now)
+    name, ledger = context.problem.name, context.ledger
     if ledger.find(name, "rollback", context.run_key) is None:
         champion, target = _earlier(ledger, name, to)
         _check_files(context, target)
@@ -108,7 +107,7 @@ def _verdict(context: Context, ledger: Ledger, version: int) -> Entry:
     Raises: RefusedError: there is no such version, or its verdict is missing or does not say promote.
     """
     name = context.problem.name
-    registered = Registry(context.settings.mlflow_url).version(name, version)
+    registered = context.registry.version(name, version)
     if registered is None:
         raise RefusedError(f"Version {version} of {name} is not in MLflow; it was deleted or never registered. Name another.")
     about = [e for e in ledger.entries(name) if e.kind == "verdict" and e.run_key == registered.run_key]
@@ -132,7 +131,7 @@ def _move(context: Context, ledger: Ledger, asked: Asked) -> None:
             f"Version {asked.to.version} of {name} learned from days that were excluded since ({told}). Nothing was moved; "
             "retrain, or take the days back in with `python -m ml lineage batch DAY --include`."
         )
-    found = Registry(context.settings.mlflow_url).version(name, asked.to.version)
+    found = context.registry.version(name, asked.to.version)
     if found is None:
         raise RefusedError(f"Version {asked.to.version} of {name} was deleted in MLflow. Nothing was moved; retrain.")
     if (found.run_key, found.model_digest) != (asked.to.run_key, asked.to.model_digest):
@@ -161,7 +160,7 @@ def _follow(context: Context, ledger: Ledger, *, patient: bool = False) -> Promo
     name, champion = context.problem.name, ledger.champion(context.problem.name)
     assert champion is not None, "follow comes after a move"  # noqa: S101
     try:
-        Registry(context.settings.mlflow_url).set_alias(name, ALIAS, champion.version)
+        context.registry.set_alias(name, ALIAS, champion.version)
     except TransientError as error:
         if not patient:
             raise
@@ -179,13 +178,13 @@ def _follow_late(context: Context, ledger: Ledger) -> None:
     name, champion = context.problem.name, ledger.champion(context.problem.name)
     for work in ledger.due(name, "alias"):
         if champion:
-            Registry(context.settings.mlflow_url).set_alias(name, ALIAS, champion.version)
+            context.registry.set_alias(name, ALIAS, champion.version)
         ledger.done(work, "set")
 
 
 def _promoted(ledger: Ledger, problem: str) -> Promoted:
     """The move that made the present champion."""
-    last = [entry for entry in ledger.entries(problem) if entry.kind in ("promote", "rollback")][-1]
+    last = ledger.moves(problem)[-1]
     return Promoted(version=last.champion.version, previous=last.body["previous"], run_key=last.champion.run_key)
 
 
@@ -198,7 +197,7 @@ def _earlier(ledger: Ledger, problem: str, to: int | None) -> tuple[Champion, Ch
     if not standing:
         raise RefusedError(f"{problem} has no champion yet, so there is nothing to roll back. Promote a version first.")
     champion = standing[-1]
-    moves = [entry.champion for entry in ledger.entries(problem) if entry.kind in ("promote", "rollback")]
+    moves = [entry.champion for entry in ledger.moves(problem)]
     earlier = {move.version: move for move in moves if move.version != champion.version}
     if to is None:
         if len(standing) < 2:

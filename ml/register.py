@@ -13,12 +13,11 @@ from ml.context import Context
 from ml.ledger import Entry, Ledger
 from ml.pages import validation
 from ml.records import Evaluated, Ingested, Interval, Prepared, Registered, Scores, Trained, Validated, Verdict
-from ml.registry import Candidate, Data, Registry, Run
-from ml.snapshot import HISTORY, PLOTS
+from ml.registry import Candidate, Data, Run
+from ml.snapshot import HISTORY, PLOTS, REPORT
 
 log = logging.getLogger(__name__)
 CARD = "card.md"
-REPORT = "registered/validation.html"  # without values of rows: what lies in MLflow no erasure reaches
 FILES = (REPORT, "ingest.json", "validate.json", "prepare.json", "train.json", HISTORY, "evaluate.json", "gate.json", CARD, PLOTS)
 TOOLS = ("keras", "mlflow", "numpy", "pyarrow", "tensorflow")
 
@@ -40,9 +39,8 @@ def run(context: Context) -> Registered:
 
 
 def _register(context: Context, verdict: Verdict, trained: Trained) -> Registered:
-    settings, problem = context.settings, context.problem
+    problem, ledger, registry = context.problem, context.ledger, context.registry
     model = snapshot.model_of(context.store, context.run_key, trained.model_digest)
-    ledger, registry = Ledger(settings.database_url, now=settings.now), Registry(settings.mlflow_url)
     entry = _write_verdict(context, ledger, verdict, trained)
     text, tags = _write_card(context, verdict, trained), _tags(context, verdict)
     _write_report(context)

@@ -15,6 +15,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - a class
 
 from ml.database import connect
 from ml.errors import ConfigError
+from ml.tables import ARROW_TYPES
 
 COLUMNS = ("request_id", "position", "problem", "version", "served_at", "key", "row", "score", "decision")
 BLOCK_BYTES = 64 * 2**20  # a row must fit into one block, and no request is larger than half of it
@@ -110,6 +111,22 @@ def read(database_url: str, problem: str, start: datetime, end: datetime) -> pa.
             false_values=["f"],
         ),
     )
+
+
+def typed(values: Sequence[Any], kind: str) -> pa.Array:
+    """Values of one column of logged rows, as the type that the problem file declares.
+
+    Raises: ValueError: a value is none of it, or a moment without an offset.
+    """
+    try:
+        if kind == "datetime":
+            values = [None if value is None else datetime.fromisoformat(value) for value in values]
+            naive = [str(moment) for moment in values if moment is not None and moment.tzinfo is None]
+            if naive:
+                raise ValueError(f"{naive[0]} has no offset")
+        return pa.array(values, ARROW_TYPES[kind])
+    except TypeError as error:
+        raise ValueError(str(error)) from error
 
 
 def find(database_url: str, problem: str, request_id: str) -> list[dict[str, Any]]:

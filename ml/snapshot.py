@@ -11,14 +11,15 @@ import pyarrow.parquet as pq
 from ml.context import Context
 from ml.errors import DataError
 from ml.features import Encoding
-from ml.ledger import Ledger
 from ml.problem import Feature
+from ml.redaction import Rule
 from ml.store import Store, digest
 
 PARTS = ("train", "validation", "test")
 ROWS, ENCODING, ENCODED = "rows.parquet", "encoding.json", "encoded.npz"  # by prepare
 MODEL, BASELINE, HISTORY, PROGRESS = "model", "baseline.npy", "history.json", "progress.json"  # by train
 SCORES, PLOTS = "scores.parquet", "plots"  # by evaluate
+REPORT = "registered/validation.html"  # by register, for MLflow: without what stands in single rows
 
 
 def model_name(run_key: str) -> str:
@@ -47,11 +48,15 @@ def champion_features(context: Context) -> dict[str, Feature]:
     """Columns the champion needs, empty when there is none: a feature that was dropped is read on until a new champion
     does without it, or the two could never be compared.
     """
-    champion = Ledger(context.settings.database_url).champion(context.problem.name)
-    about = f"{model_name(champion.run_key)}/model.json" if champion else ""
-    if not about or not context.store.exists(about):
-        return {}
-    return {name: Feature.model_validate(feature) for name, feature in context.store.read_json(about)["features"].items()}
+    return {name: Feature.model_validate(feature) for name, feature in _about_champion(context).get("features", {}).items()}
+
+
+def champion_rules(context: Context) -> dict[str, Rule]:
+    """How the champion's columns were hidden: a feature that is dropped takes its line under [privacy] redact with it, yet its
+    values are read on, and must not be stored as they are.
+    """
+    rules: dict[str, Rule] = _about_champion(context).get("redact", {})
+    return rules
 
 
 def refuse_to_replace(context: Context) -> None:
@@ -59,12 +64,19 @@ def refuse_to_replace(context: Context) -> None:
 
     Raises: DataError: this run made a version that was promoted.
     """
-    for entry in Ledger(context.settings.database_url).entries(context.problem.name):
-        if entry.kind in ("promote", "rollback") and entry.run_key == context.run_key:
+    for entry in context.ledger.moves(context.problem.name):
+        if entry.run_key == context.run_key:
             raise DataError(
                 f"Run {context.run_key} made version {entry.version}, which was promoted, and its inputs have changed since. "
                 "Its files stay as they were judged; start a new run for the changed problem file."
             )
+
+
+def _about_champion(context: Context) -> dict[str, Any]:
+    """What stands beside the champion's model; nothing when there is no champion."""
+    champion = context.ledger.champion(context.problem.name)
+    name = f"{model_name(champion.run_key)}/model.json" if champion else ""
+    return dict(context.store.read_json(name)) if name and context.store.exists(name) else {}
 
 
 def rows_of(context: Context, part: str) -> pa.Table:

@@ -1,12 +1,11 @@
 """Erasure of a person, with the proof."""
 
-import getpass
 import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ml.cli.options import JsonOption, ProblemOption, by_hand, reason, show, table
+from ml.cli.options import JsonOption, ProblemOption, actor, by_hand, reason, show, table
 from ml.context import open_run
 
 if TYPE_CHECKING:
@@ -38,9 +37,7 @@ def erase(
 
     why = why if dry_run else reason(why, "An erasure cannot be taken back; --dry-run only looks.")
     who = sys.stdin.readline().rstrip("\n") if subject == "-" else subject
-    done = stage.run(
-        open_run(problem, by_hand("erase")), who, actor=f"cli:{getpass.getuser()}", why=why, dry_run=dry_run, now=now
-    )
+    done = stage.run(open_run(problem, by_hand("erase")), who, actor=actor(), why=why, dry_run=dry_run, now=now)
     show(done.model_dump(mode="json"), as_json=as_json, text="\n".join(_told(done)))
 
 

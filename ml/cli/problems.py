@@ -8,7 +8,6 @@ import typer
 from ml import problem as problems
 from ml import settings
 from ml.cli.options import JsonOption, show, table
-from ml.problem import sections
 
 
 def register(app: typer.Typer) -> None:
@@ -38,7 +37,7 @@ def check(problem: str, as_json: JsonOption = False) -> None:
 
 def describe(as_json: JsonOption = False) -> None:
     """Print the keys of every section with default, meaning, and the words to choose from where there are some."""
-    rows = [row for name, field in sections.Problem.model_fields.items() for row in _rows(name, field.annotation)]
+    rows = [row for name, field in problems.Problem.model_fields.items() for row in _rows(name, field.annotation)]
     told = [row | {"meaning": row["meaning"] + _listed(row.get("choices"))} for row in rows]
     show(rows, as_json=as_json, text=table(told, ["key", "default", "meaning"]))
 
@@ -47,8 +46,8 @@ def _rows(prefix: str, annotation: Any, given: Any = None, about: str = "") -> l
     """The keys of a section; `given` is the one that stands where the file says nothing, `about` what its keys are about."""
     if not _is_section(annotation):
         if prefix == "features":
-            return _rows("features.<column>", sections.Feature)
-        return [{"key": f"{prefix}.<column>", "default": "", "meaning": sections.Problem.model_fields[prefix].description}]
+            return _rows("features.<column>", problems.Feature)
+        return [{"key": f"{prefix}.<column>", "default": "", "meaning": problems.Problem.model_fields[prefix].description}]
     rows = []
     for name, field in annotation.model_fields.items():
         key, said = f"{prefix}.{name}", field.description or ""
@@ -63,7 +62,7 @@ def _rows(prefix: str, annotation: Any, given: Any = None, about: str = "") -> l
 
 
 def _is_section(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, sections.Section)
+    return isinstance(annotation, type) and issubclass(annotation, problems.Section)
 
 
 def _toml(value: Any) -> str:

@@ -1,6 +1,5 @@
 """Rows that broke a rule: look at them, and after a fix let them in, or say that they are rightly bad."""
 
-import getpass
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -10,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from ml.cli.options import JsonOption, ProblemOption, reason, show, table
+from ml.cli.options import JsonOption, ProblemOption, actor, reason, show, table
 from ml.context import Context, open_run
 from ml.window import Window
 
@@ -107,7 +106,7 @@ def release(
 
     context = open_run(problem, "release")
     choice = quarantine.Choice(_window(day, window), rule, key, row, discarded)
-    asked = quarantine.Asked("release", _person(), why)
+    asked = quarantine.Asked("release", actor(), why)
     told = [asdict(one) for one in quarantine.release(context, choice, asked, judge=lambda rows: broken_by(context, rows))]
     _print(told, as_json, otherwise="no open row is meant by that")
 
@@ -129,8 +128,7 @@ def discard(
     why = reason(why, "Rows that are settled as bad are not looked at again.")
     choice = quarantine.Choice(_window(day, window), rule, key, row)
     told = [
-        asdict(one)
-        for one in quarantine.discard(open_run(problem, "discard"), choice, quarantine.Asked("discard", _person(), why))
+        asdict(one) for one in quarantine.discard(open_run(problem, "discard"), choice, quarantine.Asked("discard", actor(), why))
     ]
     _print(told, as_json, otherwise="no open row is meant by that")
 
@@ -159,10 +157,6 @@ def _demand(*which: str | None) -> None:
     """Without any choice a slip of the finger would mean every row."""
     if not any(which):
         raise typer.BadParameter("Say which rows: --day, --window, --rule, --key or --row.")
-
-
-def _person() -> str:
-    return f"cli:{getpass.getuser()}"
 
 
 def _print(told: list[dict[str, Any]], as_json: bool, *, otherwise: str) -> None:

@@ -17,7 +17,6 @@ from ml.deploy.service import PredictionService
 from ml.errors import DataError, RefusedError, TransientError
 from ml.ledger import Champion, Entry, Ledger, Work
 from ml.records import Deployed
-from ml.registry import Registry
 
 log = logging.getLogger(__name__)
 ACTOR = "deploy"
@@ -50,7 +49,7 @@ def run(context: Context) -> Deployed | None:
         TransientError: the service or the database is away. ConfigError: the service does not accept the token.
     """
     settings = context.settings
-    ledger = Ledger(settings.database_url, now=settings.now)
+    ledger = context.ledger
     asked = ledger.due(context.problem.name, "deploy")  # before the champion: what is asked from here on is for a later run
     champion = ledger.champion(context.problem.name)
     if champion is None or context.dry_run:
@@ -112,13 +111,12 @@ def _ask(
 
 
 def _write_down(deployment: Deployment, champion: Champion, deployed: Deployed) -> None:
-    context, ledger = deployment.context, deployment.ledger
-    record = deployed.model_dump(mode="json")
-    context.store.write_json(context.name("deploy.json"), {"inputs": champion._asdict(), "record": record})
+    ledger = deployment.ledger
+    deployment.context.write(deployed)
     ledger.append(
         deployment.problem,
         "deployed",
-        key=f"move {champion.entry}, run {context.run_key}",
+        key=f"move {champion.entry}, run {deployment.context.run_key}",
         actor=ACTOR,
         version=champion.version,
         run_key=champion.run_key,
@@ -178,7 +176,7 @@ def _unfinished_rollback(deployment: Deployment, champion: Champion) -> Entry | 
 
     A run killed after its last step failed nevertheless: run again it tells the same story, not that all is well.
     """
-    moves = [entry for entry in deployment.ledger.entries(deployment.problem) if entry.id == champion.entry]
+    moves = [entry for entry in deployment.ledger.moves(deployment.problem) if entry.id == champion.entry]
     begun = [move for move in moves if move.kind == "rollback" and "failed_entry" in move.body]
     if not begun or begun[0].body["run"] == deployment.context.run_key:
         return begun[0] if begun else None
@@ -201,7 +199,7 @@ def _finish_rollback(deployment: Deployment, moved: Entry) -> NoReturn:
 
 def _follow(deployment: Deployment, champion: Champion) -> None:
     """Let the alias follow; while MLflow is away it is written down as due, because telling people must not wait for it."""
-    registry = Registry(deployment.context.settings.mlflow_url)
+    registry = deployment.context.registry
     try:
         if registry.alias(deployment.problem, "champion") != champion.version:
             registry.set_alias(deployment.problem, "champion", champion.version)

@@ -17,10 +17,9 @@ from ml.erase.person import Person
 from ml.erase.places import Found, places
 from ml.erase.records import Erased, Touched
 from ml.errors import ConfigError, DataError
-from ml.ledger import Ledger
+from ml.pages import validation
 from ml.records import Registered
-from ml.registry import Registry
-from ml.snapshot import ROWS
+from ml.snapshot import REPORT, ROWS
 
 log = logging.getLogger(__name__)
 KIND = "erase"
@@ -156,20 +155,28 @@ def _is_text(name: str) -> bool:
 def _replace_in_mlflow(context: Context, tokens: tuple[str, ...]) -> list[str]:
     """Put the changed files of runs in the place of their copies in MLflow, where there are any."""
     replaced, names = [], files.pending(context, tokens)
-    registry = Registry(context.settings.mlflow_url)
+    registry = context.registry
     for name in names:
         if context.store.exists(name):
             _, run_key, *rest = name.split("/")
-            if registry.replace_file(context.problem.name, run_key, "/".join(rest), context.store.fetch(name)):
+            artifact = _artifact(context.of_run(run_key), "/".join(rest))
+            if artifact and registry.replace_file(context.problem.name, run_key, artifact, context.store.fetch(name)):
                 replaced.append(name)
     if names:
         files.replaced(context, tokens)
     return replaced
 
 
+def _artifact(run: Context, file: str) -> str:
+    """What MLflow calls a file of a run; empty for the page with values of rows, in whose place it has one without."""
+    if not run.store.exists(run.name(REPORT)):
+        return file
+    return {validation.PAGE: "", REPORT: validation.PAGE}.get(file, file)
+
+
 def _touched(context: Context, person: Person, asked: Asked) -> tuple[Touched, ...]:
     """Runs whose frozen rows held the person, with the versions that came of them."""
-    ledger, store, problem = Ledger(context.settings.database_url), context.store, context.problem.name
+    ledger, store, problem = context.ledger, context.store, context.problem.name
     champion = ledger.champion(problem)
     made: dict[str, set[int]] = {}
     for entry in ledger.entries(problem):
@@ -177,8 +184,8 @@ def _touched(context: Context, person: Person, asked: Asked) -> tuple[Touched, .
             made.setdefault(entry.run_key, set()).add(entry.version)
     found = []
     for run_key, rows in runs.rows_of(store, person, asked.tokens[0]).items():
-        name = f"runs/{run_key}/{Registered.stage}.json"
-        version = Registered.model_validate(store.read_json(name)["record"]).version if store.exists(name) else None
+        run = context.of_run(run_key)
+        version = run.record(Registered).version if run.has(Registered) else None
         versions = made.get(run_key, set()) | ({version} if version is not None else set())
         serving = champion is not None and champion.run_key == run_key
         found.append(Touched(run_key=run_key, rows=rows, versions=tuple(sorted(versions)), champion=serving))
@@ -187,7 +194,7 @@ def _touched(context: Context, person: Person, asked: Asked) -> tuple[Touched, .
 
 def _written_down(context: Context, asked: Asked, erased: Erased, *, new: bool) -> Erased:
     """The ledger's entry; a person who came back, from a backup say, gets another one."""
-    ledger = Ledger(context.settings.database_url, now=context.settings.now)
+    ledger = context.ledger
     earlier = [e for e in ledger.entries(erased.problem) if e.kind == KIND and e.key.split("#")[0] == erased.token]
     if not earlier or new:
         key = f"{erased.token}#{len(earlier) + 1}" if earlier else erased.token

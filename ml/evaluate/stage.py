@@ -11,7 +11,6 @@ from ml.context import Context
 from ml.errors import DataError
 from ml.evaluate import plots
 from ml.evaluate.compare import Champion, compare
-from ml.ledger import Ledger
 from ml.metrics import Floats
 from ml.records import Evaluated, Prepared, Scores, Trained
 from ml.scoring import Scorer
@@ -27,7 +26,7 @@ def run(context: Context) -> Evaluated:
     A champion that cannot be scored does not stop the stage: the record says why, and the gate cannot promote.
     """
     prepared, trained = context.record(Prepared), context.record(Trained)
-    serving = Ledger(context.settings.database_url).champion(context.problem.name)
+    serving = context.ledger.champion(context.problem.name)
     if serving and serving.run_key == context.run_key:  # cleared after its own promotion: never judged against itself
         return context.record(Evaluated)
     about = context.problem
@@ -78,16 +77,16 @@ def _models(evaluated: Evaluated) -> dict[str, Scores]:
 
 def _champion(context: Context, rows: pa.Table, version: int, run_key: str) -> Champion:
     """Score the champion on the candidate's test rows, unless it learned from them or cannot be scored."""
-    folder = f"runs/{run_key}"
+    theirs = context.of_run(run_key)
     try:
-        learned = Prepared.model_validate(context.store.read_json(f"{folder}/{Prepared.stage}.json")["record"])
+        learned = theirs.record(Prepared)
         first_test_day = min(rows[DAY].to_pylist())
         if str(learned.validation.last) >= first_test_day:
             seen = (
                 f"champion {version} learned from days up to {learned.validation.last}, and the test begins on {first_test_day}"
             )
             return Champion(version, None, f"{seen}; judging it there would flatter it")
-        scorer = Scorer.load(context.store.fetch(snapshot.model_name(run_key)))
+        scorer = Scorer.load(theirs.file(MODEL))
         return Champion(version, scorer.score(rows), threshold=scorer.threshold)
     except DataError as error:
         return Champion(version, None, f"champion {version} cannot be scored: {error}")

@@ -94,6 +94,11 @@ class Ledger:
         with self._reading() as connection:
             return _entries(connection, *([LEDGER.c.problem == problem] if problem is not None else []))
 
+    def moves(self, problem: str) -> list[Entry]:
+        """Every move of the champion, oldest first."""
+        with self._reading() as connection:
+            return _entries(connection, *_moves(problem))
+
     def find(self, problem: str, kind: str, key: str) -> Entry | None:
         """The one entry of that kind and key."""
         with self._reading() as connection:
@@ -121,11 +126,6 @@ class Ledger:
             asked = {"problem": problem, "kind": kind, "key": key, "body": body, "asked_at": self._moment()}
             works.insert(connection, asked)
             return True
-
-    def asked(self, problem: str, kind: str, key: str) -> bool:
-        """Whether that was ever asked, done or not."""
-        with self._reading() as connection:
-            return works.find(connection, problem, kind, key)
 
     def due(self, problem: str, kind: str) -> list[Work]:
         """What is not done yet, oldest first."""

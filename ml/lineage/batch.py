@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from ml import past, requests
 from ml.context import Context
 from ml.errors import DataError
-from ml.ledger import Entry, Ledger
+from ml.ledger import MOVES, Entry
 from ml.lineage.origins import Origins
 from ml.past import PastRun
 from ml.requests import Answered
@@ -22,7 +22,6 @@ from ml.snapshot import ROWS
 from ml.tables import DAY
 from ml.window import Window
 
-MOVES = ("promote", "rollback")
 IDS = ("request_id", "position", "version", "served_at", "key", "score", "decision")
 
 
@@ -88,10 +87,8 @@ def blast_radius(context: Context, window: Window, *, raw_version: int | None = 
     found = [_touched(context, run, window, origins, raw_version) for run in runs if run.prepared]
     models = tuple(_named(model, named) for model in found if model)
     versions = sorted({version for model in models for version in model.versions})
-    entries = [
-        entry for entry in Ledger(context.settings.database_url).entries(context.problem.name) if entry.version in versions
-    ]
-    frozen = {run.run_key for run in runs if run.prepared and context.store.exists(f"runs/{run.run_key}/{ROWS}")}
+    entries = [entry for entry in context.ledger.entries(context.problem.name) if entry.version in versions]
+    frozen = {run.run_key for run in runs if run.prepared and _has_rows(context, run)}
     return Blast(
         window=window,
         raw_version=raw_version,
@@ -138,7 +135,7 @@ def write_served(context: Context, blast: Blast, out: Path) -> int:
 
 def rows_by_day(context: Context, run_key: str, window: Window) -> dict[tuple[date, str], int]:
     """Rows of some days in a run's snapshot, per day and part."""
-    path = context.store.fetch(f"runs/{run_key}/{ROWS}")
+    path = context.of_run(run_key).file(ROWS)
     days = [("_day", ">=", str(window.start)), ("_day", "<", str(window.end))]
     rows = pq.read_table(path, columns=[DAY, "_part"], filters=days)
     counts = rows.group_by([DAY, "_part"]).aggregate([([], "count_all")]).to_pylist()
@@ -155,7 +152,7 @@ def _touched(context: Context, run: PastRun, window: Window, origins: Origins, v
     """The run with what it holds of the batch, None when it holds nothing."""
     assert run.prepared is not None  # noqa: S101 - the caller has looked
     beside = run.prepared.test.last < window.start or run.prepared.train.first >= window.end
-    if beside or not context.store.exists(f"runs/{run.run_key}/{ROWS}"):
+    if beside or not _has_rows(context, run):
         return None
     counts = rows_by_day(context, run.run_key, window)
     days = sorted({day for day, _ in counts if version is None or origins.carried(run, day, version)})
@@ -167,6 +164,10 @@ def _touched(context: Context, run: PastRun, window: Window, origins: Origins, v
             parts[part] = parts.get(part, 0) + count
     sources = {origin for day in days for origin in origins.of(run, day)}
     return Model(run.run_key, (), parts, tuple(days), run.prepared.valid_version, tuple(sorted(sources)))
+
+
+def _has_rows(context: Context, run: PastRun) -> bool:
+    return context.store.exists(context.of_run(run.run_key).name(ROWS))
 
 
 def _named(model: Model, names: dict[int, str]) -> Model:

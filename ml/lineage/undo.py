@@ -8,7 +8,7 @@ from ml import exclusions, marks
 from ml.context import Context
 from ml.errors import ConfigError, RefusedError
 from ml.exclusions import IN, OUT, Exclusion
-from ml.ledger import Champion, Ledger, Work
+from ml.ledger import Champion, Work
 from ml.lineage.batch import Blast
 from ml.window import Window, local_day
 
@@ -56,7 +56,7 @@ def plan(context: Context, blast: Blast, *, stay: bool = False) -> Plan:
     today = local_day(context.settings.now(), context.problem.source.timezone)
     if blast.window.end > today + timedelta(days=1):
         raise ConfigError(f"{blast.window} has days after today, {today}: nothing learned from them. Name days that have been.")
-    ledger, held = Ledger(context.settings.database_url), exclusions.read(context)
+    ledger, held = context.ledger, exclusions.read(context)
     standing = ledger.succession(context.problem.name)
     due = [work for work in ledger.due(context.problem.name, "promote") if work.body["version"] in blast.versions]
     return Plan(
@@ -73,7 +73,7 @@ def clean(context: Context, blast: Blast) -> Champion:
 
     Raises: RefusedError: there is none.
     """
-    standing = Ledger(context.settings.database_url).succession(context.problem.name)
+    standing = context.ledger.succession(context.problem.name)
     if not standing:
         raise RefusedError(f"{context.problem.name} has no champion to score with. Promote a version first.")
     return clean_champion(standing, blast) or standing[-1]
@@ -106,7 +106,7 @@ def exclude(context: Context, made: Plan, *, actor: str, why: str) -> bool:
     The retrain starts when the next monitoring announces it, or is the next night, which does not skip then.
     """
     blast, name = made.blast, context.problem.name
-    ledger = Ledger(context.settings.database_url, now=context.settings.now)
+    ledger = context.ledger
     about = Exclusion(by=actor, at=context.settings.now(), why=why)
     exclusions.write(context, exclusions.read(context) | dict.fromkeys(made.days, about))
     days = [str(day) for day in blast.window]
@@ -131,7 +131,7 @@ def include(context: Context, window: Window, *, actor: str, why: str) -> tuple[
     back = tuple(day for day in window if day in held)
     if not back:
         return ()
-    ledger = Ledger(context.settings.database_url, now=context.settings.now)
+    ledger = context.ledger
     exclusions.write(context, {day: about for day, about in held.items() if day not in back})
     days = [str(day) for day in back]
     body = {"days": days, "why": why}

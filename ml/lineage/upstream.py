@@ -8,11 +8,9 @@ from typing import Any
 from ml import past, requests
 from ml.context import Context
 from ml.errors import DataError, TransientError
-from ml.ledger import Ledger
 from ml.lineage.origins import Origins
 from ml.past import PastRun
 from ml.records import Part
-from ml.registry import Registry
 from ml.snapshot import PARTS, ROWS
 from ml.store import digest
 from ml.window import Window
@@ -66,7 +64,7 @@ def of_version(context: Context, version: int) -> Upstream:
     if version not in names:
         known = ", ".join(map(str, names)) or "none"
         raise DataError(f"There is no version {version} of {context.problem.name}. Versions: {known}.")
-    run = past.run_of(context.store, names[version])
+    run = past.run_of(context, names[version])
     prepared, trained = run.prepared, run.trained
     if prepared is None or run.ingested is None or trained is None:
         raise DataError(f"The records of run {run.run_key}, which made version {version}, are gone from the store.")
@@ -109,7 +107,7 @@ def _what_ran(context: Context, run: PastRun, version: int) -> tuple[str, str]:
     tags: Mapping[str, str] = run.registered.made_by if run.registered else {}
     if not tags:
         try:
-            found = Registry(context.settings.mlflow_url).version(context.problem.name, version)
+            found = context.registry.version(context.problem.name, version)
         except TransientError:
             found = None
         tags = found.tags if found else {}
@@ -117,10 +115,10 @@ def _what_ran(context: Context, run: PastRun, version: int) -> tuple[str, str]:
 
 
 def _intact(context: Context, run: PastRun) -> bool | None:
-    name = f"runs/{run.run_key}/{ROWS}"
-    if run.prepared is None or not context.store.exists(name):
+    theirs = context.of_run(run.run_key)
+    if run.prepared is None or not context.store.exists(theirs.name(ROWS)):
         return None
-    return digest(context.store.fetch(name)) == run.prepared.rows_digest
+    return digest(theirs.file(ROWS)) == run.prepared.rows_digest
 
 
 def _sources(context: Context, run: PastRun) -> dict[int, list[date]]:
@@ -133,6 +131,6 @@ def _sources(context: Context, run: PastRun) -> dict[int, list[date]]:
 
 
 def _decisions(context: Context, run_key: str, version: int) -> tuple[str, ...]:
-    entries = Ledger(context.settings.database_url).entries(context.problem.name)
+    entries = context.ledger.entries(context.problem.name)
     ours = [e for e in entries if e.kind in DECIDED and (e.version == version or (e.version is None and e.run_key == run_key))]
     return tuple(f"{entry.at:%Y-%m-%d %H:%M} UTC {entry.kind} by {entry.actor}" for entry in ours)

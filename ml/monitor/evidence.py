@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -81,7 +80,7 @@ def gather(context: Context, champion: Champion, moment: datetime) -> Evidence:
     ours = _answered_by(served, champion)
     texts = ours["row"].take(choose(ours.num_rows)).to_pylist()
     columns, absent = typed_rows(texts, problem.features, least=min(policy.minimum_rows, len(texts)))
-    reference = read_reference(replace(context, run_key=champion.run_key))
+    reference = read_reference(context.of_run(champion.run_key))
     strange = {name: "the champion was made without it" for name in problem.features if name not in reference.columns}
     return Evidence(
         num_requests=ours.num_rows,
@@ -120,8 +119,8 @@ def typed_rows(
             absent[name] = f"only {len(held)} of {len(rows)} requests hold it"
             continue
         try:
-            columns[name] = pa.chunked_array([pa.array(_values(held, feature.type), ARROW_TYPES[feature.type])])
-        except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError, TypeError) as error:
+            columns[name] = pa.chunked_array([requests.typed(held, feature.type)])
+        except ValueError as error:
             absent[name] = f"requests hold values that are no {feature.type} ({error})"
     return columns, absent
 
@@ -151,16 +150,6 @@ def read_reference(champion: Context) -> Reference:
 
 def _answered_by(served: pa.Table, champion: Champion) -> pa.Table:
     return served.filter(pc.equal(served["version"], champion.version))
-
-
-def _values(held: list[Any], kind: str) -> list[Any]:
-    if kind != "datetime":
-        return held
-    moments = [None if value is None else datetime.fromisoformat(value) for value in held]
-    naive = [str(moment) for moment in moments if moment is not None and moment.tzinfo is None]
-    if naive:
-        raise ValueError(f"{naive[0]} has no offset")
-    return moments
 
 
 def _learned(path: Path, features: Mapping[str, Feature]) -> dict[str, pa.ChunkedArray]:

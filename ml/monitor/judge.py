@@ -9,8 +9,7 @@ import numpy as np
 from ml import drift, metrics
 from ml.drift import Cells, Shift
 from ml.monitor.evidence import Evidence, Labelled, choose
-from ml.problem import Problem
-from ml.problem.sections import Drift
+from ml.problem import Drift, Problem
 from ml.records import DriftFinding, Interval
 
 Kind = Literal["data", "prediction", "concept"]

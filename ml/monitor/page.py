@@ -13,11 +13,11 @@ from ml import drift
 from ml.context import Context
 from ml.drift import Cells
 from ml.errors import DataError
-from ml.ledger import Champion, Ledger
+from ml.ledger import Champion
 from ml.monitor import judge
 from ml.monitor.evidence import Evidence, choose, gather
 from ml.monitor.stage import judged_at
-from ml.problem.sections import Drift
+from ml.problem import Drift
 from ml.records import Evaluated, Monitored
 from ml.snapshot import SCORES
 
@@ -129,18 +129,17 @@ def _champion(context: Context, record: Monitored) -> Champion | None:
     """The champion that was judged; another one may serve by now."""
     if record.version is None:
         return None
-    entries = Ledger(context.settings.database_url).entries(context.problem.name)
-    moves = [entry.champion for entry in entries if entry.kind in ("promote", "rollback") and entry.version == record.version]
+    moves = [entry.champion for entry in context.ledger.moves(context.problem.name) if entry.version == record.version]
     return moves[-1] if moves else None
 
 
 def _quality(context: Context, champion: Champion, evidence: Evidence) -> Section:
     import pandas as pd
 
-    folder = f"runs/{champion.run_key}"
-    scored = pq.read_table(context.store.fetch(f"{folder}/{SCORES}"), columns=["_label", "candidate"])
+    judged = context.of_run(champion.run_key)
+    scored = pq.read_table(judged.file(SCORES), columns=["_label", "candidate"])
     scored = scored.take(choose(scored.num_rows, MOST))
-    threshold = Evaluated.model_validate(context.store.read_json(f"{folder}/evaluate.json")["record"]).threshold
+    threshold = judged.record(Evaluated).threshold
     known, kept = evidence.labelled, choose(len(evidence.labelled.labels), MOST)
     live = pd.DataFrame({"label": known.labels[kept].astype(int), "score": known.scores[kept]})
     labels = np.asarray(scored["_label"].to_pylist(), dtype=int)

@@ -1,6 +1,24 @@
-"""A problem: what is predicted, from what, judged how. One TOML file each."""
+"""A problem: what is predicted, from what, judged how. One TOML file each; `python -m ml problem describe` prints its keys."""
 
+from ml.problem.data import Feature, FeatureType, History, Limit, Source
 from ml.problem.load import load, names
-from ml.problem.sections import Feature, Gate, Problem, Success
+from ml.problem.model import Drift, Gate, Split, Success, Training
+from ml.problem.problem import Problem
+from ml.problem.section import Section
 
-__all__ = ["Feature", "Gate", "Problem", "Success", "load", "names"]
+__all__ = [
+    "Drift",
+    "Feature",
+    "FeatureType",
+    "Gate",
+    "History",
+    "Limit",
+    "Problem",
+    "Section",
+    "Source",
+    "Split",
+    "Success",
+    "Training",
+    "load",
+    "names",
+]

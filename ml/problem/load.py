@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ml.errors import ConfigError
-from ml.problem.sections import Problem
+from ml.problem.problem import Problem
 
 
 def names(folder: Path) -> list[str]:

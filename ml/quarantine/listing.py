@@ -77,7 +77,7 @@ def whys_of(context: Context, found: Held) -> dict[str, str]:
     """Why each rule stands, as the runs that set the rows aside recorded it."""
     told: dict[str, str] = {}
     for run in np.unique(found.rows[RUN].to_pylist()).tolist():
-        name = f"runs/{run}/validation.json"
+        name = context.of_run(run).name("validation.json")
         if run and context.store.exists(name):
             content = context.store.read_json(name)
             told |= {rule["rule"]: rule["why"] for rule in (content["rules"] if isinstance(content, dict) else content)}

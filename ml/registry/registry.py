@@ -1,6 +1,5 @@
 """The registry as the stages use it."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -79,16 +78,6 @@ class Registry:
             if "unique" not in str(error).lower():
                 raise
             self._client.set_registered_model_alias(problem, name, str(version))
-
-    def delete_version(self, problem: str, version: int, *, keep: Collection[int] = ()) -> None:
-        """Delete a version that no alias stands on; one that is gone is no error.
-
-        Args:
-            keep: versions that the ledger counts on, such as those a rollback may return to.
-        Raises: RefusedError: an alias stands on it, or it is one to keep.
-        """
-        with telling(self.url):
-            versions.delete(self._client, problem, version, keep)
 
     def version_url(self, problem: str, version: int) -> str:
         """Deep link to a version's page."""

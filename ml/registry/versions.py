@@ -1,12 +1,11 @@
 """One registered version per MLflow run, however often it is registered."""
 
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml.errors import RefusedError
 from ml.problem import Problem
 from ml.registry import package
 from ml.registry.runs import RUN_KEY
@@ -109,20 +108,6 @@ def alias(client: "MlflowClient", problem: str, name: str) -> int | None:
         if absent(error) or _says_no_alias(error):
             return None
         raise
-
-
-def delete(client: "MlflowClient", problem: str, version: int, keep: Collection[int]) -> None:
-    """Delete a version that nobody counts on; MLflow itself would drop an alias with it without a word.
-
-    Raises: RefusedError: an alias stands on it, or it is one to keep.
-    """
-    found = get(client, problem, version)
-    if found is None:
-        return
-    if found.aliases or version in keep:
-        why = ", ".join(f"@{name}" for name in found.aliases) or "one that a rollback may return to"
-        raise RefusedError(f"Version {version} of {problem} is {why} and stays. Promote or roll back to another version first.")
-    client.delete_model_version(problem, str(version))
 
 
 def _version(found: Any) -> Version:

@@ -1,6 +1,5 @@
 """What is asked of files, and the pieces in which they answer."""
 
-import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ml.errors import DataError
-from ml.problem.sections import Source
+from ml.problem import Source
 
 FAMILY = {"number": "number", "boolean": "boolean", "datetime": "datetime"}  # of a declared type; all others are text
 
@@ -62,15 +60,3 @@ class Chunk:
     columns: Collection[str]
     numbers: npt.NDArray[np.int64]
     unit: str = "row"
-
-
-def refuse_missing(name: str, wanted: Collection[str], columns: Collection[str]) -> None:
-    """Raise DataError unless the file `name` has all wanted columns."""
-    for column in wanted:
-        if column not in columns:
-            near = difflib.get_close_matches(column, list(columns), n=1)
-            raise DataError(
-                f"{name} has no column {column!r}; it has {sorted(columns)}. "
-                + (f"Was it renamed to {near[0]!r}? " if near else "")
-                + "Name the column as the files do in the problem file, or ask their owner."
-            )

@@ -1,11 +1,13 @@
 """What every kind of source shares: which columns are read, as what, and what a reader gives back."""
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
 
+from ml.errors import DataError
 from ml.problem import Problem
 from ml.tables import ARROW_TYPES, DAY
 
@@ -43,3 +45,15 @@ def columns(problem: Problem) -> dict[str, str]:
 def schema_of(wanted: dict[str, str]) -> pa.Schema:
     """Columns as Arrow types, and the day as a dictionary: a batch holds few."""
     return pa.schema([*((name, ARROW[kind]) for name, kind in wanted.items()), (DAY, pa.dictionary(pa.int32(), pa.string()))])
+
+
+def refuse_missing(holder: str, wanted: Collection[str], columns: Collection[str]) -> None:
+    """Raise DataError unless the file or table has all wanted columns."""
+    for column in wanted:
+        if column not in columns:
+            near = difflib.get_close_matches(column, list(columns), n=1)
+            raise DataError(
+                f"{holder} has no column {column!r}; it has {sorted(columns)}. "
+                + (f"Was it renamed to {near[0]!r}? " if near else "")
+                + "Name the column as the source does in the problem file, or ask its owner."
+            )

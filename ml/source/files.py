@@ -19,8 +19,8 @@ import pyarrow as pa
 from ml.errors import DataError
 from ml.problem import Problem
 from ml.source import formats
-from ml.source.chunk import Column, View, refuse_missing
-from ml.source.common import Rows, columns, schema_of
+from ml.source.chunk import Column, View
+from ml.source.common import Rows, columns, refuse_missing, schema_of
 from ml.source.known import DELETED, Seen, seen
 from ml.source.newest import FILE, ORDER, Newest
 from ml.source.places import File, find

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml.errors import DataError
-from ml.source.chunk import Chunk, View, refuse_missing
-from ml.source.common import ARROW
+from ml.source.chunk import Chunk, View
+from ml.source.common import ARROW, refuse_missing
 from ml.source.newest import ORDER
 from ml.source.typed import UnfitError, deleted, order, typed
 from ml.tables import DAY

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ml.errors import ConfigError, DataError, TransientError
-from ml.source import s3
+from ml.source.s3 import objects
+from ml.store import s3
 
 WILD = re.compile(r"[*?\[]")
 
@@ -30,8 +31,8 @@ def find(pattern: str) -> list[File]:
         ConfigError: the object store refuses. TransientError: it is away.
         DataError: nothing matches.
     """
-    if pattern.startswith("s3://"):
-        found = [File(one.address, one.num_bytes, one.open) for one in s3.objects(_for_a_folder(pattern))]
+    if s3.is_address(pattern):
+        found = [File(one.address, one.num_bytes, one.open) for one in objects(_for_a_folder(pattern))]
     else:
         found = [_on_disk(Path(name)) for name in _matches(pattern)]
     if not found:
@@ -77,7 +78,7 @@ def _told(path: Path) -> Iterator[None]:
 
 def _nearby(pattern: str) -> str:
     """What lies where the pattern begins, for the message."""
-    if pattern.startswith("s3://"):
+    if s3.is_address(pattern):
         return ""
     folder = Path(WILD.split(pattern)[0].rpartition("/")[0])
     if not folder.is_dir():

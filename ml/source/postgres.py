@@ -15,7 +15,7 @@ from psycopg2.sql import Composable
 from ml import database
 from ml.errors import DataError
 from ml.problem import Problem
-from ml.source.common import Rows, columns, schema_of
+from ml.source.common import Rows, columns, refuse_missing, schema_of
 from ml.source.copies import SESSION, Copy
 from ml.source.pieces import Piece, Pieces
 from ml.source.query import ACCEPTED, Query, named
@@ -163,13 +163,7 @@ def _check(query: Query) -> None:
     """Raise where the table is not what the problem file says."""
     table, types = query.problem.source.table, query.types
     for name, kind in query.checked.items():
-        if name not in types:
-            near = difflib.get_close_matches(name, list(types), n=1)
-            raise DataError(
-                f"Table {table} has no column {name!r}; it has {sorted(types)}. "
-                + (f"Was it renamed to {near[0]!r}? " if near else "")
-                + "Name the column as the source does in the problem file, or ask the owner of the table."
-            )
+        refuse_missing(f"Table {table}", [name], types)
         if types[name] not in ACCEPTED[kind]:
             raise DataError(
                 f"Column {name!r} of table {table} is {types[name]}, but the problem file says {kind}, which takes "

@@ -12,13 +12,18 @@ KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_
 _making = threading.Lock()
 
 
+def is_address(location: str) -> bool:
+    """Whether something lies in S3, or else in a folder."""
+    return location.startswith(SCHEME)
+
+
 def split(address: str) -> tuple[str, str]:
     """Bucket and the rest of `s3://bucket/rest`.
 
     Raises: ConfigError: it names no bucket.
     """
     bucket, _, rest = address.removeprefix(SCHEME).partition("/")
-    if not address.startswith(SCHEME) or not bucket:
+    if not is_address(address) or not bucket:
         raise ConfigError(f"{address!r} names no bucket. Write s3://bucket/prefix.")
     return bucket, rest
 

@@ -29,7 +29,7 @@ class Store:
     @property
     def is_remote(self) -> bool:
         """Whether it lies in S3, so that files read from it leave copies in `cache`."""
-        return str(self.root).startswith(s3.SCHEME)
+        return s3.is_address(str(self.root))
 
     def location(self, name: str) -> str:
         """Where `name` lies: an absolute path or an s3:// address; for people, and for Delta.

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ml.errors import ConfigError, EvergreenError, TransientError
+from ml.store import s3
 
 # error codes of S3, the HTTP states that stand for them in an answer without a body, and what clients write in messages
 ABSENT = ("NoSuchBucket",)
@@ -38,7 +39,7 @@ def writing(place: Path | str, setting: str = "EVERGREEN_STORE") -> Iterator[Non
     try:
         yield
     except Exception as error:  # botocore and Delta have classes of their own for it
-        said = _of_s3(error, str(place)) if str(place).startswith("s3://") else _of_a_disk(error, place, setting)
+        said = _of_s3(error, str(place)) if s3.is_address(str(place)) else _of_a_disk(error, place, setting)
         if said is None:
             raise
         raise said from error

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml.errors import DataError
-from ml.store import Store
+from ml.store import Store, s3
 from ml.tables import place
 from ml.tables.columns import DAY
 
@@ -53,7 +53,7 @@ class Commit:
 
 def exists(location: str) -> bool:
     """Whether a first version was written."""
-    if not place.is_remote(location):
+    if not s3.is_address(location):
         return any((Path(location) / "_delta_log").glob("*.json"))
     from deltalake import DeltaTable
 

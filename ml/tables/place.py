@@ -11,14 +11,9 @@ from ml.store import s3
 TOLD_IN_WORDS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM)
 
 
-def is_remote(location: str) -> bool:
-    """Whether the location is an address and no folder."""
-    return "://" in location
-
-
 def options(location: str) -> dict[str, str]:
     """What deltalake needs to reach a location besides the AWS_* variables, which it reads by itself; nothing for a folder."""
-    if not is_remote(location):
+    if not s3.is_address(location):
         return {}
     found = {"aws_conditional_put": "etag"}  # of two writers of the same log entry the second is refused
     if url := s3.endpoint():
@@ -41,6 +36,6 @@ def reaching(location: str) -> Iterator[None]:
             yield
         except (DeltaError, OSError) as error:
             number = next((number for number in TOLD_IN_WORDS if os.strerror(number) in str(error)), None)
-            if number is None or is_remote(location):
+            if number is None or s3.is_address(location):
                 raise
             raise OSError(number, str(error)) from error

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ml.errors import DataError
-from ml.store import Store
-from ml.tables import digest, log, place
+from ml.store import Store, s3
+from ml.tables import digest, log
 from ml.tables.columns import DAY
 from ml.tables.log import DataFile
 
@@ -70,7 +70,7 @@ def stage(location: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -
     Raises: DataError: a row without a day. OSError: as the disk or the server says.
     """
     _give_memory_back()
-    staged, remote = Staged(location, schema), place.is_remote(location)
+    staged, remote = Staged(location, schema), s3.is_address(location)
     folder = Path(tempfile.mkdtemp(prefix="evergreen-stage-")) if remote else Path(location)
     writer = _Writer(staged, folder)
     try:

@@ -56,9 +56,9 @@ class Table:
         days = self.days()
         return days[-1] if days else None
 
-    def schema(self) -> dict[str, pa.DataType]:
-        """Columns with their types, none before the first write."""
-        return {field.name: field.type for field in log.schema(log.open_(self.location))} if self.exists else {}
+    def schema(self, version: int | None = None) -> dict[str, pa.DataType]:
+        """Columns with their types as of a version (default: newest), none before the first write."""
+        return {field.name: field.type for field in log.schema(log.open_(self.location, version))} if self.exists else {}
 
     def days(self) -> list[date]:
         """Days that have rows, sorted."""

@@ -24,7 +24,7 @@ def write(folder: Path, core: "keras.Model", encoding: Encoding, *, about: dict[
     """Write `saved_model/` and `model.json`; the signature takes one 1-D tensor per raw column.
 
     Args:
-        about: problem, run_key and threshold, kept in model.json beside features and timezone.
+        about: problem, run_key, threshold and redact, kept in model.json beside features and timezone.
     """
     import tensorflow as tf
 

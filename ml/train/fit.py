@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ml import models
 from ml.errors import DataError
-from ml.problem.sections import Training
+from ml.problem import Training
 
 if TYPE_CHECKING:
     import keras

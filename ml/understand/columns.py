@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml.problem.sections import FeatureType
+from ml.problem import FeatureType
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -98,11 +98,6 @@ def date_of(day: int) -> str:
     return str(np.datetime64(int(day), "D"))
 
 
-def month_of(day: int) -> str:
-    """`2017-03` of days since 1970."""
-    return date_of(day)[:7]
-
-
 def month_starts(first: int, size: int) -> Ints:
     """Places of the days, counted from `first`, on which a month begins, and place 0."""
     months = (np.arange(size) + first).astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from ml import requests
 from ml.context import Context
 from ml.errors import EvergreenError
-from ml.ledger import Champion, Ledger
+from ml.ledger import Champion
 from ml.snapshot import ROWS
 from ml.understand.checks import Population
 from ml.understand.columns import Column
@@ -27,7 +27,7 @@ def read(context: Context, sample: Sample) -> Population:
     Without a champion, a database or enough requests it says so: the page is about the data first.
     """
     try:
-        champion = Ledger(context.settings.database_url).champion(context.problem.name)
+        champion = context.ledger.champion(context.problem.name)
         if champion is None:
             return Population(unknown="no champion serves yet, so nobody has asked anything")
         return _population(context, sample, champion)
@@ -57,10 +57,10 @@ def _population(context: Context, sample: Sample, champion: Champion) -> Populat
 
 def _learned(context: Context, sample: Sample, champion: Champion) -> tuple[dict[str, Column], str]:
     """What the champion learned from; the sample's own rows where its run folder is gone."""
-    name = f"runs/{champion.run_key}/{ROWS}"
-    if not context.store.exists(name):
+    theirs = context.of_run(champion.run_key)
+    if not theirs.store.exists(theirs.name(ROWS)):
         return sample.declared, "the rows of this report"
-    rows = pq.read_table(context.store.fetch(name))
+    rows = pq.read_table(theirs.file(ROWS))
     rows = rows.filter(pc.equal(rows["_part"], "train"))
     rows = rows.take(np.linspace(0, rows.num_rows - 1, min(MOST, rows.num_rows)).astype(np.int64))
     held = {name: column_of(rows, name, context.problem) for name in context.problem.features if name in rows.column_names}

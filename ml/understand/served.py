@@ -3,17 +3,15 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from ml import drift
+from ml import drift, requests
 from ml.errors import DataError
 from ml.metrics import metric
 from ml.problem import Feature
-from ml.tables import ARROW_TYPES
 from ml.understand.columns import Bools, Column, Floats
 from ml.understand.findings import Finding, Look
 from ml.understand.rates import auc_error
@@ -85,7 +83,7 @@ def served_rows(texts: Sequence[str], features: Mapping[str, Feature], zone: str
         carried[name] = len(held) / max(len(rows), 1)
         try:
             columns[name] = Column(name, feature.type, _typed(held, feature.type, zone), unit=feature.unit)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError, TypeError) as error:
+        except ValueError as error:
             strange[name] = str(error)
     return Served(len(rows), columns, carried, strange)
 
@@ -170,12 +168,8 @@ def sampling_bias(found: Comparison | None, num_served: int, *, effect: float, s
 
 
 def _typed(held: list[Any], kind: str, zone: str) -> pa.Array:
-    if kind != "datetime":
-        return pa.array(held, ARROW_TYPES[kind])
-    moments = [None if value is None else datetime.fromisoformat(value) for value in held]
-    if any(moment is not None and moment.tzinfo is None for moment in moments):
-        raise ValueError("a time without an offset")
-    return pa.array(moments, pa.timestamp("us", "UTC")).cast(pa.timestamp("us", zone))
+    values = requests.typed(held, kind)
+    return values.cast(pa.timestamp("us", zone)) if kind == "datetime" else values
 
 
 def _reference_share(cells: drift.Cells) -> float:

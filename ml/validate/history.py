@@ -11,8 +11,7 @@ from datetime import date, datetime, timedelta
 from statistics import median
 from typing import Literal
 
-from ml.problem import Problem
-from ml.problem.sections import History, Limit
+from ml.problem import History, Limit, Problem
 from ml.profile import GRID, Profile
 from ml.records import RuleResult
 from ml.validate import usual

@@ -36,7 +36,7 @@ def checkout(context: Context, ref: Ref, out: Path, *, window: Window | None = N
     if span is None:
         raise DataError(f"{ref} holds no rows.")
     num_rows = 0
-    schema = table.read(Window.parse("0001-01-01"), version=ref.version).schema
+    schema = pa.schema(list(table.schema(ref.version).items()))
     with _replacing(out) as path, _writer(path, schema) as writer:
         for batch in table.batches(span, version=ref.version):
             writer.write_batch(_flat(batch.select(schema.names)) if out.suffix == ".csv" else batch.select(schema.names))

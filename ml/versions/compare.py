@@ -8,8 +8,7 @@ import pyarrow as pa
 
 from ml.context import Context
 from ml.errors import ConfigError, DataError
-from ml.problem import Problem
-from ml.problem.sections import FeatureType
+from ml.problem import FeatureType, Problem
 from ml.tables import DAY, Table
 from ml.versions.log import changed_days
 from ml.versions.moved import Moved, Side
@@ -59,7 +58,7 @@ def compare(context: Context, before: Ref, after: Ref, *, window: Window | None 
     table, problem = context.table(before.table), context.problem
     files = [_inside(table.files(ref.version), window) for ref in (before, after)]
     days = changed_days(*files)
-    schemas = [_schema(table, ref.version) for ref in (before, after)]
+    schemas = [table.schema(ref.version) for ref in (before, after)]
     changed = compare_schemas(*schemas)
     shared = [name for name in schemas[0] if name in schemas[1] and name not in changed.retyped and name != DAY]
     if problem.source.key not in shared:
@@ -110,8 +109,3 @@ def _inside(files: Mapping[date, frozenset[str]], window: Window | None) -> dict
 
 def _one(day: date) -> Window:
     return Window(day, day + timedelta(days=1))
-
-
-def _schema(table: Table, version: int) -> dict[str, pa.DataType]:
-    nothing = table.read(_one(date.min), version=version)
-    return {field.name: field.type for field in nothing.schema}

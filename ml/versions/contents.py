@@ -34,14 +34,14 @@ def contents(context: Context, ref: Ref, *, window: Window | None = None) -> Con
     Raises: DataError: the version is not there, or vacuum removed its files.
     """
     table = context.table(ref.table)
-    schema = table.read(Window.parse("0001-01-01"), version=ref.version).schema
+    types = table.schema(ref.version)
     span = window or every_day(table, ref.version)
-    kinds = kinds_of(context.problem, {field.name: field.type for field in schema if field.name != DAY})
+    kinds = kinds_of(context.problem, {name: type_ for name, type_ in types.items() if name != DAY})
     profiler = Profiler(kinds, context.problem.source.timezone)
     for batch in table.batches(span, version=ref.version) if span else ():
         profiler.add(batch)
     counts = table.num_rows(span, version=ref.version) if span else {}
-    return Contents(ref, counts, {field.name: str(field.type) for field in schema}, profiler.result())
+    return Contents(ref, counts, {name: str(type_) for name, type_ in types.items()}, profiler.result())
 
 
 def in_short(column: ColumnProfile) -> str:

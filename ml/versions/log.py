@@ -78,7 +78,7 @@ def _users(context: Context, table: TableName) -> dict[int, list[int]]:
     """Registered versions per version of the table; those that MLflow alone knows are left out while it is away."""
     found: dict[int, list[int]] = {}
     for model, run_key in past.models(context, patient=True).items():
-        version = past.run_of(context.store, run_key).read(table)
+        version = past.run_of(context, run_key).read(table)
         if version is not None:
             found.setdefault(version, []).append(model)
     return found

@@ -9,8 +9,7 @@ import pyarrow as pa
 
 from ml import drift
 from ml.drift import Cells
-from ml.problem import Feature
-from ml.problem.sections import FeatureType
+from ml.problem import Feature, FeatureType
 from ml.profile import GRID, ColumnProfile, Profile, Profiler
 from ml.versions.shapes import Histogram, Shares, cell_shares, histogram, value_shares
 

@@ -58,7 +58,7 @@ def every_day(table: Table, *versions: int) -> Window | None:
 
 
 def _of_run(context: Context, run_key: str, table: TableName) -> int:
-    run = past.run_of(context.store, run_key)
+    run = past.run_of(context, run_key)
     version = run.read(table)
     if version is not None:
         return version

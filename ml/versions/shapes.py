@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml.drift import Cells
-from ml.problem.sections import FeatureType
+from ml.problem import FeatureType
 from ml.profile import ColumnProfile
 
 BINS = 30

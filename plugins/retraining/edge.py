@@ -20,7 +20,6 @@ from retraining.problems import ProblemFile
 
 if TYPE_CHECKING:
     from ml.context import Context, Reason
-    from ml.ledger import Ledger
     from ml.records import Record
 
 log = logging.getLogger(__name__)
@@ -65,7 +64,7 @@ def begin_retrain(problem: ProblemFile) -> "Context":
 def answered_already(context: "Context") -> str | None:
     """Why a retrain that drift started has nothing left to do: its event was doubled, or a nightly run was faster."""
     name = context.problem.name
-    if context.reason != "drift" or ledger(context).due(name, "retrain"):
+    if context.reason != "drift" or context.ledger.due(name, "retrain"):
         return None
     return f"no retrain of {name} is due any more; to retrain all the same, trigger this DAG by hand"
 
@@ -98,7 +97,7 @@ def done(record: "Record | None", otherwise: str = "nothing is due") -> dict[str
 def announce(context: "Context", kind: str) -> dict[str, Any]:
     """Let this task's asset event go out when work of that kind is due, else skip: a skipped task sends no event."""
     name = context.problem.name
-    due = ledger(context).due(name, kind)
+    due = context.ledger.due(name, kind)
     if not due:
         skip(f"nothing of kind {kind!r} is due for {name}, so there is nothing to announce")
     keys = [work.key for work in due]
@@ -116,20 +115,13 @@ def answer_drift(context: "Context") -> None:
 
     if context.dry_run or context.reason not in ("drift", "schedule"):
         return
-    book = ledger(context)
+    book = context.ledger
     for work in book.due(context.problem.name, "retrain"):
         out = set(work.body.get("excluded", ()))
         if out and not out <= {str(day) for day in context.record(Prepared).excluded}:
             continue  # this run froze its rows before these days were taken out
         book.done(work, f"{context.run_key}: {context.record(Verdict).decision}")
         log.info("Answered the retrain that was asked for as %s.", work.key)
-
-
-def ledger(context: "Context") -> "Ledger":
-    """The ledger and its work table."""
-    from ml.ledger import Ledger
-
-    return Ledger(context.settings.database_url, now=context.settings.now)
 
 
 def asked_by_hand(run: Any, params: Mapping[str, Any]) -> dict[str, Any]:

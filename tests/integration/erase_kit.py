@@ -20,6 +20,7 @@ from ml.context import Context
 from ml.ledger import Champion, Ledger
 from ml.records import Trained
 from ml.registry import Data, Registry, Run
+from ml.snapshot import REPORT
 
 NIGHT = datetime(2016, 3, 1, 3, tzinfo=UTC)
 DAYS, ROWS_A_DAY = 20, 60
@@ -152,7 +153,8 @@ def make(world: World) -> World:
     for customer in world.customers:
         pages(first, world, customer)
         world.ask([world.loans[customer][0], None, None], [world.stories[customer][0], world.stories[customer][1], "short"])
-    names = [first.file(name) for name in MIRRORED]
+    first.store.write(first.name(REPORT), b"<html>no values")
+    names = [first.file(name) for name in (REPORT, *MIRRORED)]
     run = Run("night-1", NIGHT, 1.0, Data("loans", "0", "table"), files=names)
     world.mlflow_run = Registry(world.mlflow_url).log_run(world.name, run)
     return world
@@ -172,9 +174,9 @@ def pages(context: Context, world: World, customer: str) -> None:
     from html import escape
 
     told = f"<td>{escape(customer)}</td><td>{escape(world.stories[customer][0])}</td><p>loan {world.loans[customer][0]}.</p>"
-    name = context.name("data.html")
-    before = context.store.read(name).decode() if context.store.exists(name) else "<html>"
-    context.store.write(name, (before + told).encode())
+    for name in map(context.name, ("data.html", "validation.html")):
+        before = context.store.read(name).decode() if context.store.exists(name) else "<html>"
+        context.store.write(name, (before + told).encode())
     rows = [{"loan_id": loan, "city": "Oslo"} for loan in world.loans[customer]]
     name = context.name("data.json")
     held = context.store.read_json(name) if context.store.exists(name) else {"examples": [], "values": {}}

@@ -10,15 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from ml import contracts, ingest, samples
-from ml import database as databases
 from ml.cli.app import app
 from ml.context import open_run
 from ml.contract import Contract
 from ml.errors import DataError, RefusedError
-from ml.ledger import Ledger
 from ml.settings import PROJECT
-
-NIGHT, NEXT = "2013-02-01T03:00:00-05:00", "2013-02-02T03:00:00-05:00"
+from tests.integration.flights_kit import NEXT
 
 
 @pytest.fixture(scope="module")
@@ -39,20 +36,13 @@ def production(kept):
 
 
 @pytest.fixture
-def home(production, database, tmp_path, monkeypatch):
-    """A store in which January was ingested; it is the next night."""
-    state = database("state")
-    databases.migrate(state)
-    (tmp_path / "clock").write_text(NIGHT)
-    (tmp_path / "flights.toml").write_text((PROJECT / "ml" / "problems" / "flights.toml").read_text())
-    for name, value in {
-        "STORE": tmp_path / "store", "SOURCE_URL": production, "DATABASE_URL": state, "CLOCK_FILE": tmp_path / "clock",
-        "PROBLEMS": tmp_path, "EXPECTATIONS": PROJECT / "expectations",
-    }.items():  # fmt: skip
-        monkeypatch.setenv(f"EVERGREEN_{name}", str(value))
+def home(home, monkeypatch):
+    """A store in which January was ingested; it is the next night, and the problem file may be changed."""
+    (home / "flights.toml").write_text((PROJECT / "ml" / "problems" / "flights.toml").read_text())
+    monkeypatch.setenv("EVERGREEN_PROBLEMS", str(home))
     ingest.run(night("first"))
-    (tmp_path / "clock").write_text(NEXT)
-    return tmp_path
+    (home / "clock").write_text(NEXT)
+    return home
 
 
 def night(key="second", **options):
@@ -161,9 +151,10 @@ def test_acceptance_stands_in_the_ledger(home, production):
     with pytest.raises(DataError):
         ingest.run(night())
     command("accept", "--why", "we asked for it")
-    ledger = Ledger(night().settings.database_url)
+    ledger = night().ledger
     (entry,) = [one for one in ledger.entries("flights") if one.kind == "contract"]
     assert (entry.body["why"], entry.run_key) == ("we asked for it", "second")
+    assert entry.at == datetime.fromisoformat(NEXT)
     assert ledger.verify() == []
 
 

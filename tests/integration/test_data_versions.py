@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from ml import database as databases
 from ml import past, versions
 from ml.embedded.processes import free_port
 from ml.errors import ConfigError, DataError, RefusedError, TransientError
@@ -19,22 +18,9 @@ from ml.tables import DAY
 from tests.integration.history_kit import FIRST, ROWS, History, day, make_context, span
 
 
-@pytest.fixture(scope="module")
-def state(database):
-    url = database("versions")
-    databases.migrate(url)
-    return url
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory):
-    """MLflow in a file, made once."""
-    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
-
-
 @pytest.fixture
-def history(tmp_path, state, registry):
-    return History(make_context(tmp_path, state, MLFLOW_URL=registry))
+def history(tmp_path, state, mlflow_file):
+    return History(make_context(tmp_path, state, MLFLOW_URL=mlflow_file))
 
 
 @pytest.fixture
@@ -222,10 +208,10 @@ def many_versions(history, commits, models):
 # deltalake writes a checkpoint every 100 commits, and pinned versions lie on both sides of it
 @pytest.mark.parametrize(("where", "commits", "models"), [("disk", 130, [4, 60, 110]), ("s3", 9, [1, 3, 6])])
 def test_vacuum_leaves_the_newest_and_every_pinned_version_equal_and_the_others_say_they_are_gone(
-    where, commits, models, request, tmp_path, state, registry
+    where, commits, models, request, tmp_path, state, mlflow_file
 ):
     store = {"STORE": f"s3://{request.getfixturevalue('bucket')}/store"} if where == "s3" else {}
-    history = History(make_context(tmp_path, state, MLFLOW_URL=registry, **store))
+    history = History(make_context(tmp_path, state, MLFLOW_URL=mlflow_file, **store))
     short = history.context.problem.model_copy(
         update={"retention": history.context.problem.retention.model_copy(update={"versions_days": 0})}
     )
@@ -265,10 +251,10 @@ def test_young_versions_stay(nights):
     assert everything(nights.context.table("raw"), 0).num_rows == 60
 
 
-def test_a_model_that_only_the_registry_knows_is_pinned_too(nights, registry):
+def test_a_model_that_only_the_registry_knows_is_pinned_too(nights, mlflow_file):
     from ml.registry import Registry
 
-    client, name = Registry(registry)._client, nights.context.problem.name
+    client, name = Registry(mlflow_file)._client, nights.context.problem.name
     nights.deliver(5)
     for stage in (lambda key: nights.ingest(key, span(5, 6)), nights.validate, nights.prepare):
         stage("killed")  # after it had registered its model, before it could write so

@@ -1,39 +1,22 @@
 """`expectations draft` on real flights: from production when nothing was ingested yet, then from what passed validation."""
 
 import json
-from datetime import datetime
 
 import pytest
 from typer.testing import CliRunner
 
-from ml import ingest, samples, validate
+from ml import ingest, validate
 from ml.cli.app import app
 from ml.context import open_run
 from ml.errors import ConfigError, DataError
-from ml.settings import PROJECT
 from ml.validate import suite
-
-NIGHT = "2013-02-01T03:00:00-05:00"
-
-
-@pytest.fixture(scope="module")
-def production(database):
-    url = database("production")
-    samples.load("flights", url)
-    samples.advance("flights", url, datetime.fromisoformat(NIGHT))
-    return url
 
 
 @pytest.fixture
-def home(production, tmp_path, monkeypatch):
-    (tmp_path / "clock").write_text(NIGHT)
-    for name, value in {
-        "STORE": tmp_path / "store", "SOURCE_URL": production, "DATABASE_URL": f"sqlite:///{tmp_path / 'state.db'}",
-        "CLOCK_FILE": tmp_path / "clock", "PROBLEMS": PROJECT / "ml" / "problems", "EXPECTATIONS": PROJECT / "expectations",
-        "CACHE": tmp_path / "cache",
-    }.items():  # fmt: skip
-        monkeypatch.setenv(f"EVERGREEN_{name}", str(value))
-    return tmp_path
+def home(home, monkeypatch):
+    """As in conftest, before the tables of the state were made."""
+    monkeypatch.setenv("EVERGREEN_DATABASE_URL", f"sqlite:///{home / 'state.db'}")
+    return home
 
 
 def draft(*arguments: str):

@@ -19,7 +19,7 @@ from ml.redaction import scrub
 from ml.store import Store
 from ml.tables import Table
 from ml.window import Window
-from tests.integration.erase_kit import A_DATE, NIGHT, World, leaks, make
+from tests.integration.erase_kit import A_DATE, NIGHT, World, in_mlflow, leaks, make
 from tests.integration.state_kit import Fuse, Killed
 
 STEPS = (1, 2, 3, 4, 5, 6, 8, 12, 16)
@@ -27,7 +27,7 @@ ODD = [
     "1234567", "123456", "12345671", "Zoë O'Brien", '客户-1 "quoted"', "a/b", " spaced ", "7", A_DATE, "<b>&amp;</b>",
     "C:\\temp-1",
 ]  # fmt: skip
-CUSTOMERS = [*ODD, "rows-1", "later-1", "both-1", "both-2", "stays-put", *(f"killed-{step}" for step in STEPS)]
+CUSTOMERS = [*ODD, "rows-1", "later-1", "both-1", "both-2", "stays-put", "on-page", *(f"killed-{step}" for step in STEPS)]
 EVER = Window.parse("2016-01-01/2017-01-01")
 
 
@@ -113,6 +113,13 @@ def test_two_at_once_and_frozen_rows_arrays_and_scores_stay_row_by_row(world):
     assert len(np.load(context.file("baseline.npy"))) == test.num_rows
     assert context.record(Prepared)  # the record stays; what was taken out stands beside it
     assert any(sum(one.values()) for one in context.store.read_json(context.name("erased.json")).values())
+
+
+def test_the_page_in_mlflow_stays_without_values_of_rows(world):
+    """The run's own page of that name has them: those of everybody else must not follow an erasure into MLflow."""
+    assert b"on-page" in world.context("night-1").store.read("runs/night-1/validation.html")
+    run(world, "on-page", now=True)
+    assert in_mlflow(world)["mlflow:validation.html"] == b"<html>no values"
 
 
 def test_nobody_comes_back_with_another_night_nor_with_the_whole_history(world):

@@ -170,7 +170,7 @@ def test_a_column_that_came_later_may_be_absent_from_files_of_other_days_only(tm
     put(tmp_path, "1.csv", as_csv([row("x", "2013-01-01T12:00:00-05:00")], names))
     put(tmp_path, "2.csv", as_csv([row("a")]))
     assert keys(read(about)) == ["a"]
-    with pytest.raises(DataError, match=r"1\.csv has no column 'carrier'; it has .*Name the column as the files do"):
+    with pytest.raises(DataError, match=r"1\.csv has no column 'carrier'; it has .*Name the column as the source does"):
         read(about, Window.parse("2013-01-01/2013-01-06"))
 
 

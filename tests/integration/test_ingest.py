@@ -21,16 +21,17 @@ from ml import erase, ingest, marks, source
 from ml.context import open_run
 from ml.embedded.processes import free_port
 from ml.errors import DataError, TransientError
+from ml.ledger import Champion
 from ml.problem import Problem
 from ml.settings import PROJECT
 from ml.source import copies, postgres, streams
 from ml.source.query import Query
 from ml.tables import commit
 from ml.window import Window
+from tests.integration.flights_kit import NEXT, NIGHT
 
 ZONE = "America/New_York"
 JANUARY = Window.parse("2013-01-01/2013-02-01")
-NIGHT, NEXT = "2013-02-01T08:00:00+00:00", "2013-02-02T08:00:00+00:00"
 NOW = datetime.fromisoformat(NIGHT)
 MANY = 240_000
 OTHERS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -81,18 +82,17 @@ def few(database):
 
 
 @pytest.fixture
-def home(few, database, tmp_path, monkeypatch):
-    """A store, a ledger and a problem file for the small table."""
-    state = database("state")
-    databases.migrate(state)
-    (tmp_path / "clock").write_text(NIGHT)
-    write_problem(tmp_path)
-    for name, value in {
-        "STORE": tmp_path / "store", "SOURCE_URL": few, "DATABASE_URL": state, "CLOCK_FILE": tmp_path / "clock",
-        "PROBLEMS": tmp_path, "EXPECTATIONS": PROJECT / "expectations",
-    }.items():  # fmt: skip
-        monkeypatch.setenv(f"EVERGREEN_{name}", str(value))
-    return tmp_path
+def production(few):
+    """The small table is what a night reads."""
+    return few
+
+
+@pytest.fixture
+def home(home, monkeypatch):
+    """As in conftest, with a problem file for the small table."""
+    write_problem(home)
+    monkeypatch.setenv("EVERGREEN_PROBLEMS", str(home))
+    return home
 
 
 def write_problem(home, **changes: object) -> None:
@@ -500,6 +500,20 @@ def test_somebody_who_is_erased_while_a_commit_compares_does_not_come_back(home,
         ingest.run(night("second", window=str(JANUARY)))
     assert "v00000007" not in night().table("raw").read(JANUARY)["id"].to_pylist()
     assert ingest.run(night("second", window=str(JANUARY))).num_erased == 1
+
+
+def test_a_dropped_feature_that_the_champion_still_needs_stays_hidden(home, few):
+    """Its rule left the problem file with it: one for a column that is no feature is an error there."""
+    execute(few, "UPDATE visits SET who = 'write to jane.roe@example.com' WHERE id = 'v00000002'")
+    context = night()
+    learned = {"features": {"who": {"type": "category"}, "amount": {"type": "number"}}, "redact": {"who": "text"}}
+    context.store.write_json("runs/old/model/model.json", learned)
+    context.ledger.move("visits", to=Champion(1, "old", "d"), expected=None, kind="promote", key="k", actor="tests")
+    file = home / "visits.toml"
+    file.write_text(file.read_text().replace('who = { type = "category" }\n', ""))
+    assert ingest.run(night()).num_redacted == {"who": 1}
+    whos = night().table("raw").read(JANUARY)["who"].to_pylist()
+    assert len(whos) == 310 and not any("jane.roe" in who for who in whos)
 
 
 def test_a_run_killed_before_its_commit_leaves_the_table_as_it_was_and_runs_again(home, few):

@@ -169,7 +169,6 @@ def test_work_is_asked_once_is_due_in_order_and_is_done_once(ledger):
     ledger.done(due[0], "again")
     assert [work.key for work in ledger.due("flights", "promote")] == ["night-2"]
     assert not ledger.ask("flights", "promote", "night-1", {"version": 1})
-    assert ledger.asked("flights", "promote", "night-1")
 
 
 def test_without_tables_it_says_so(database, tmp_path):

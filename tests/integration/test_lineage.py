@@ -24,22 +24,9 @@ from tests.integration.serving_kit import Service, running, score_of
 DAYS = 9
 
 
-@pytest.fixture(scope="module")
-def state(database):
-    url = database("lineage")
-    databases.migrate(url)
-    return url
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory):
-    """MLflow in a file, made once."""
-    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
-
-
 @pytest.fixture
-def context(tmp_path, state, registry):
-    return make_context(tmp_path, state, MLFLOW_URL=registry)
+def context(tmp_path, state, mlflow_file):
+    return make_context(tmp_path, state, MLFLOW_URL=mlflow_file)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from datetime import date, datetime
 import psycopg2
 import pytest
 
-from ml import database as databases
 from ml import evaluate, gate, ingest, marks, prepare, samples, train, validate
 from ml.context import open_run
 from ml.errors import ConfigError, DataError
@@ -15,34 +14,16 @@ from ml.ledger import Champion, Ledger
 from ml.records import Evaluated, Ingested, Prepared, Trained, Validated
 from ml.settings import PROJECT
 from ml.window import Window
+from tests.integration.flights_kit import NEXT, restore
 
-NIGHT, NEXT = "2013-02-01T03:00:00-05:00", "2013-02-02T03:00:00-05:00"
 STAGES = (ingest, validate, prepare, train, evaluate, gate)
 
 
-@pytest.fixture(scope="module")
-def production(database):
-    """Flights as they were known on the first of February."""
-    url = database("production")
-    samples.load("flights", url)
-    samples.advance("flights", url, datetime.fromisoformat(NIGHT))
-    return url
-
-
 @pytest.fixture
-def home(production, database, tmp_path, monkeypatch):
-    """Settings for a fresh store and ledger; `production` is put back to the first night."""
-    for moment in (NEXT, NIGHT):  # back: the table is filled anew, so what a test broke is whole again
-        samples.advance("flights", production, datetime.fromisoformat(moment))
-    state = database("state")
-    databases.migrate(state)
-    (tmp_path / "clock").write_text(NIGHT)
-    for name, value in {
-        "STORE": tmp_path / "store", "SOURCE_URL": production, "DATABASE_URL": state, "CLOCK_FILE": tmp_path / "clock",
-        "PROBLEMS": PROJECT / "ml" / "problems", "EXPECTATIONS": PROJECT / "expectations",
-    }.items():  # fmt: skip
-        monkeypatch.setenv(f"EVERGREEN_{name}", str(value))
-    return tmp_path
+def home(home, production):
+    """As in conftest, with flights that no test has broken."""
+    restore(production)
+    return home
 
 
 def night(key="night", **options):

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from ml import database as databases
 from ml import promote, register
 from ml.embedded.processes import free_port
 from ml.errors import DataError, RefusedError, TransientError
@@ -15,13 +14,6 @@ from ml.registry import Registry
 from tests.integration.state_kit import Fuse, Killed, judged, make_context
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:mlflow")
-
-
-@pytest.fixture(scope="module")
-def state(database):
-    url = database("state")
-    databases.migrate(url)
-    return url
 
 
 @pytest.fixture

@@ -4,50 +4,33 @@ import json
 import shutil
 import threading
 from contextlib import closing
-from datetime import datetime
 
 import psycopg2
 import pytest
 from typer.testing import CliRunner
 
-from ml import database as databases
-from ml import ingest, marks, quarantine, samples, validate
+from ml import ingest, marks, quarantine, validate
 from ml.cli.app import app
 from ml.context import open_run
 from ml.errors import EvergreenError
 from ml.records import Ingested, Validated
 from ml.settings import PROJECT
 from ml.window import Window
+from tests.integration.flights_kit import restore
 
-NIGHT, JANUARY = "2013-02-01T03:00:00-05:00", Window.parse("2013-01-01/2013-02-01")
+JANUARY = Window.parse("2013-01-01/2013-02-01")
 LAST = "2013-01-31"
 
 
-@pytest.fixture(scope="module")
-def production(database):
-    """Flights as they were known on the first of February."""
-    url = database("production")
-    samples.load("flights", url)
-    return url
-
-
 @pytest.fixture
-def home(production, database, tmp_path, monkeypatch):
-    """Settings for a fresh store, ledger and suite; `production` is as it was that night, but for 40 bad rows of two days."""
-    samples.advance("flights", production, datetime.fromisoformat("2013-02-02T03:00:00-05:00"))
-    samples.advance("flights", production, datetime.fromisoformat(NIGHT))
-    state = database("state")
-    databases.migrate(state)
-    (tmp_path / "clock").write_text(NIGHT)
-    shutil.copytree(PROJECT / "expectations", tmp_path / "expectations")
-    for name, value in {
-        "STORE": tmp_path / "store", "SOURCE_URL": production, "DATABASE_URL": state, "CLOCK_FILE": tmp_path / "clock",
-        "PROBLEMS": PROJECT / "ml" / "problems", "EXPECTATIONS": tmp_path / "expectations", "CACHE": tmp_path / "cache",
-    }.items():  # fmt: skip
-        monkeypatch.setenv(f"EVERGREEN_{name}", str(value))
+def home(home, production, monkeypatch):
+    """As in conftest, with a suite that may be changed, and 40 bad rows of two days in production."""
+    shutil.copytree(PROJECT / "expectations", home / "expectations")
+    monkeypatch.setenv("EVERGREEN_EXPECTATIONS", str(home / "expectations"))
+    restore(production)
     execute(production, f"UPDATE flights SET distance = 7000 WHERE flight_id IN ({some(30, LAST)})")
     execute(production, f"UPDATE flights SET distance = -1 WHERE flight_id IN ({some(10, '2013-01-30')})")
-    return tmp_path
+    return home
 
 
 def some(number: int, day: str) -> str:

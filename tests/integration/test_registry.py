@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ml.embedded.processes import free_port
-from ml.errors import DataError, RefusedError, TransientError
+from ml.errors import DataError, TransientError
 from ml.registry import Candidate, Data, Registry, Run
 from ml.scoring import Scorer
 from ml.store import digest
@@ -228,20 +228,6 @@ def test_aliases_and_versions_that_are_not_there_are_none(registry, registered):
     assert registry.alias("no_such_model", "champion") is None
     assert registry.version(problem.name, 99) is None
     assert registry.version("no_such_model", 1) is None
-
-
-def test_only_versions_that_nobody_counts_on_are_deleted(registry, problem, model):
-    for number in (1, 2):
-        run_id = registry.log_run(problem.name, make_run(model, run_key=f"night-{number}"))
-        registry.create_version(problem, run_id, make_candidate(model, run_key=f"night-{number}"))
-    with pytest.raises(RefusedError, match="@candidate"):
-        registry.delete_version(problem.name, 2)
-    with pytest.raises(RefusedError, match="rollback"):
-        registry.delete_version(problem.name, 1, keep={1})
-    registry.delete_version(problem.name, 1)
-    registry.delete_version(problem.name, 1)
-    assert registry.version(problem.name, 1) is None
-    assert registry.version(problem.name, 2) is not None
 
 
 def test_a_server_that_is_away_is_worth_a_retry_and_soon_told(problem, model):

@@ -5,13 +5,11 @@ import os
 import subprocess
 import sys
 import time
-from datetime import datetime
 
 import httpx
 import pytest
 
-from ml import database as databases
-from ml import ingest, samples, snapshot, validate
+from ml import ingest, snapshot, validate
 from ml.context import open_run
 from ml.errors import ConfigError, TransientError
 from ml.records import Ingested, Trained
@@ -21,33 +19,17 @@ from ml.settings import PROJECT
 from ml.store import store_of
 from ml.window import Window
 from tests.integration import serving_kit
+from tests.integration.flights_kit import NIGHT
 from tests.integration.serving_kit import ROWS, Service, make_model, score_of
 
-NIGHT = "2013-02-01T03:00:00-05:00"
 JANUARY = Window.parse("2013-01-01/2013-02-01")
 
 
-@pytest.fixture(scope="module")
-def production(database):
-    """Flights as they were known on the first of February."""
-    url = database("production")
-    samples.load("flights", url)
-    samples.advance("flights", url, datetime.fromisoformat(NIGHT))
-    return url
-
-
 @pytest.fixture
-def home(production, database, bucket, tmp_path, monkeypatch):
-    """Settings with a store in the bucket and a fresh ledger."""
-    state = database("state")
-    databases.migrate(state)
-    (tmp_path / "clock").write_text(NIGHT)
-    for name, value in {
-        "STORE": f"s3://{bucket}/evergreen", "CACHE": tmp_path / "cache", "SOURCE_URL": production, "DATABASE_URL": state,
-        "CLOCK_FILE": tmp_path / "clock",
-    }.items():  # fmt: skip
-        monkeypatch.setenv(f"EVERGREEN_{name}", str(value))
-    return tmp_path
+def home(home, bucket, monkeypatch):
+    """As in conftest, with a store in the bucket."""
+    monkeypatch.setenv("EVERGREEN_STORE", f"s3://{bucket}/evergreen")
+    return home
 
 
 def content(context, table):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.problem.sections import FeatureType
+from ml.problem import FeatureType
 from ml.versions import moved, rows
 from ml.versions.moved import Side
 from ml.versions.rows import compare_rows, compare_schemas

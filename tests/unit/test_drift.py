@@ -17,8 +17,7 @@ from ml import drift
 from ml.monitor import judge
 from ml.monitor.evidence import Evidence, Labelled, Reference
 from ml.monitor.page import NATURAL, drift_section
-from ml.problem import Feature, Problem
-from ml.problem.sections import Drift
+from ml.problem import Drift, Feature, Problem
 from ml.records import DriftFinding, Interval
 
 Floats = npt.NDArray[np.float64]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ml.errors import DataError
 from ml.prepare import parts_by_day, split_rows
-from ml.problem.sections import Split
+from ml.problem import Split
 
 SPLIT = Split(validation_days=2, test_days=3, minimum_rows=4)
 

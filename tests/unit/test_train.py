@@ -9,8 +9,7 @@ import pytest
 from ml import features
 from ml.errors import DataError
 from ml.features import encoder
-from ml.problem import Feature
-from ml.problem.sections import Training
+from ml.problem import Feature, Training
 from ml.scoring import Scorer
 from ml.train import baseline, export, fit
 

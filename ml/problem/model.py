@@ -1,0 +1,91 @@
+"""The sections about the model: what it learns from, when it is good enough, how it takes over, when it has aged."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from ml.problem.section import Section
+
+Metric = Literal["auc", "average_precision", "log_loss", "brier"]
+
+
+class Split(Section):
+    """Which labelled days teach, which stop the training, which judge; always in time order."""
+
+    protocol: Literal["holdout"] = Field("holdout", description="the newest days are held out")
+    train_days: int = Field(60, ge=1, description="longest memory: days of labelled rows used in all")
+    validation_days: int = Field(4, ge=1, description="days before the test part that stop the training early")
+    test_days: int = Field(7, ge=1, description="newest labelled days, seen only by the evaluation")
+    minimum_rows: int = Field(200, ge=1, description="fewest rows a part may have")
+
+
+class Training(Section):
+    """The network and how it learns."""
+
+    layers: tuple[int, ...] = Field((64, 32), description="units of the hidden layers")
+    embedding: int = Field(8, ge=1, description="numbers per category value or word")
+    dropout: float = Field(0.2, ge=0, lt=1, description="share of units dropped while training")
+    l2: float = Field(1e-6, ge=0, description="weight of the squared weights in the loss")
+    learning_rate: float = Field(0.002, gt=0, description="Adam's step size")
+    batch_size: int = Field(512, ge=1, description="rows per step")
+    epochs: int = Field(20, ge=1, description="most passes over the training part")
+    patience: int = Field(3, ge=1, description="passes without a better validation loss before stopping")
+    seed: int = Field(1, ge=0, description="same seed, data and machine type: the same model to the bit")
+
+
+class Cost(Section):
+    """What a wrong answer costs, in any one unit."""
+
+    false_positive: float = Field(1.0, gt=0, description="of a needless yes")
+    false_negative: float = Field(1.0, gt=0, description="of a missed one")
+
+
+class Success(Section):
+    """How a model is judged."""
+
+    metric: Metric = Field("auc", description="what the gate compares")
+    baseline: Literal["prior", "logistic"] = Field(
+        "logistic", description="the simple model to beat: the class rate or logistic regression"
+    )
+    cost: Cost = Field(Cost(), description="decides the threshold of a yes")
+    slices: tuple[str, ...] = Field((), description="columns whose values are judged one by one")
+
+
+class Gate(Section):
+    """When a candidate may replace the champion. The defaults block unless the candidate is better for sure."""
+
+    floors: dict[Metric, float] = Field({}, description="worst value allowed per metric (for log_loss, brier: highest)")
+    minimum_gain: float = Field(0.0, ge=0, description="gain over the champion that must be exceeded, in metric units")
+    non_inferiority_margin: float | None = Field(
+        None, gt=0, description="if set: a fresher model may pass when it is not worse than this, in metric units"
+    )
+    baseline_margin: float = Field(0.0, ge=0, description="how far below the baseline a candidate may be, in metric units")
+    slice_margin: float = Field(0.05, ge=0, description="loss against the champion allowed in any slice, in metric units")
+    slice_rows: int = Field(300, ge=30, description="slices with fewer test rows are shown, not judged")
+    calibration: float = Field(0.1, gt=0, description="largest expected calibration error, in probability")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="of every interval")
+    minimum_rows: int = Field(500, ge=1, description="with fewer test rows the verdict is: not assessable")
+    maximum_age_days: int = Field(7, ge=1, description="the newest labelled row may be this old")
+    approval: Literal["auto", "manual"] = Field("manual", description="manual: a person promotes")
+
+
+class Serving(Section):
+    """How a new champion takes over."""
+
+    rollout: Literal["direct"] = Field("direct", description="loaded beside the old one, verified, then swapped at once")
+    tolerance: float = Field(1e-5, gt=0, description="largest difference between served and evaluated score of the example")
+
+
+class Drift(Section):
+    """When served data or answers differ enough to act."""
+
+    window_days: int = Field(1, ge=1, description="days of requests looked at")
+    label_days: int = Field(7, ge=1, description="days of answered requests whose labels are looked at")
+    minimum_rows: int = Field(200, ge=1, description="with fewer rows the verdict is: not assessable")
+    confidence: float = Field(0.99, gt=0.5, lt=1, description="of the tests, before correction over columns")
+    effect: float = Field(0.2, gt=0, description="smallest shift that counts: Jensen-Shannon distance, 0 to 1")
+    columns_share: float = Field(0.3, gt=0, le=1, description="share of columns that must shift to call it data drift")
+    quality_drop: float = Field(0.05, gt=0, description="loss of live quality against the evaluation that counts, metric units")
+    rate_gap: float = Field(0.08, gt=0, description="gap between predicted and observed rate that counts, in probability")
+    cooldown_days: int = Field(7, ge=0, description="days before drift may ask for another retrain")
+    retrain_on: tuple[Literal["data", "prediction", "concept"], ...] = Field(("concept",), description="what asks for a retrain")

@@ -28,7 +28,8 @@ class Column(NamedTuple):
 class View:
     """What is asked for: declared columns with their types, rows from one instant up to another, as known at a third.
 
-    `since` is when the source was read last, if what came later for earlier days is to be counted.
+    `since` is when the source was read last, if what came later for earlier days is to be counted; `hidden` are columns whose
+    values no error may tell.
     """
 
     source: Source
@@ -36,6 +37,7 @@ class View:
     span: tuple[datetime, datetime]
     now: datetime
     since: datetime | None = None
+    hidden: Collection[str] = ()
 
     @property
     def kinds(self) -> dict[str, str]:

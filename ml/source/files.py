@@ -60,7 +60,7 @@ def read(
     span = window.instants(problem.source.timezone)
     told = _columns(found, View(problem.source, wanted | more, span, now).kinds)
     wanted |= {name: kind for name, kind in more.items() if name in told and told[name].family in TAKES[kind]}
-    view = View(problem.source, wanted, span, now, since)
+    view = View(problem.source, wanted, span, now, since, hidden=problem.privacy.redact)
     with tempfile.TemporaryDirectory(prefix="evergreen-source-") as folder:
         rows = Rows(schema_of(wanted), {name: column.type for name, column in told.items()}, iter(()))
         rows.batches = _batches(found, view, rows, Path(folder) / "rows")

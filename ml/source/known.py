@@ -82,27 +82,28 @@ def _marks(part: Chunk, view: View, name: str) -> dict[str, pa.Array]:
     """Whether a row is deleted, and a number that orders its versions; without such columns they are all alike."""
     size, zone = part.rows.num_rows, view.source.timezone
     marks = {DELETED: pa.repeat(False, size), ORDER: pa.nulls(size, pa.float64())}
-    with _told(part, view.source.deleted, name):
+    with _told(part, view.source.deleted, view, name):
         if view.source.deleted:
             marks[DELETED] = deleted(part.rows[view.source.deleted], zone, view.now)
-    with _told(part, view.source.updated_at, name):
+    with _told(part, view.source.updated_at, view, name):
         if view.source.updated_at:
             marks[ORDER] = order(part.rows[view.source.updated_at], zone)
     return marks
 
 
 def _typed(chunk: Chunk, column: str, view: View, name: str) -> pa.Array:
-    with _told(chunk, column, name):
+    with _told(chunk, column, view, name):
         return typed(chunk.rows[column], view.wanted[column], view.source.timezone)
 
 
 @contextmanager
-def _told(chunk: Chunk, column: str | None, name: str) -> Iterator[None]:
+def _told(chunk: Chunk, column: str | None, view: View, name: str) -> Iterator[None]:
     try:
         yield
     except UnfitError as error:
         where = f"{chunk.unit.capitalize()} {chunk.numbers[error.position]} of {name}"
-        raise DataError(f"{where}: {column} {error}. Mend the file, or the type in the problem file.") from error
+        told = error.told(hidden=column in view.hidden)
+        raise DataError(f"{where}: {column} {told}. Mend the file, or the type in the problem file.") from error
 
 
 def _scalar(moment: datetime) -> pa.Scalar:

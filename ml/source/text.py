@@ -130,9 +130,9 @@ class JsonLines:
             rows.append(row)
             lines.append(line)
             if len(rows) == LINES:
-                yield self._chunk(rows, lines, view.kinds)
+                yield self._chunk(rows, lines, view)
                 rows, lines = [], []
-        yield self._chunk(rows, lines, view.kinds)
+        yield self._chunk(rows, lines, view)
 
     def _rows(self, piece: int = PIECE) -> Iterator[tuple[int, dict[str, Any]]]:
         with _lines(self.file, self.packing, piece=piece, newline="\n") as lines:
@@ -152,14 +152,15 @@ class JsonLines:
             raise DataError(f"Line {number} of {self.file.name} {found}. Write one object per line.")
         return row
 
-    def _chunk(self, rows: list[dict[str, Any]], lines: list[int], kinds: Mapping[str, str]) -> Chunk:
+    def _chunk(self, rows: list[dict[str, Any]], lines: list[int], view: View) -> Chunk:
         arrays = {}
-        for name, kind in kinds.items():
+        for name, kind in view.kinds.items():
             try:
                 arrays[name] = _array([row.get(name) for row in rows], kind)
             except UnfitError as error:
-                raise DataError(f"Line {lines[error.position]} of {self.file.name}: {name} {error}. Mend the file.") from error
-        return Chunk(pa.RecordBatch.from_pydict(arrays), kinds, np.array(lines, np.int64), "line")
+                where, told = f"Line {lines[error.position]} of {self.file.name}", error.told(hidden=name in view.hidden)
+                raise DataError(f"{where}: {name} {told}. Mend the file.") from error
+        return Chunk(pa.RecordBatch.from_pydict(arrays), view.kinds, np.array(lines, np.int64), "line")
 
 
 def _array(values: list[Any], kind: str) -> pa.Array:

@@ -23,7 +23,11 @@ class UnfitError(ValueError):
 
     def __init__(self, position: int, value: object, expected: str) -> None:
         super().__init__(f"{str(value)[:60]!r} is not {expected}")
-        self.position = position
+        self.position, self._expected = position, expected
+
+    def told(self, *, hidden: bool) -> str:
+        """What is wrong; without the value where nobody may see it."""
+        return f"holds a value, which is hidden, that is not {self._expected}" if hidden else str(self)
 
 
 def typed(column: pa.Array, kind: str, zone: str) -> pa.Array:

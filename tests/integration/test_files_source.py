@@ -258,6 +258,17 @@ def test_a_broken_file_is_told_by_its_name_and_nothing_is_handed_on(tmp_path, ab
     assert f"2{suffix}" in str(told.value) and handed_on == []
 
 
+@pytest.mark.parametrize(
+    ("suffix", "content"), [(".csv", as_csv([row("anna\0")])), (".jsonl", as_jsonl([row(None, flight_id={"name": "anna"})]))]
+)
+def test_a_value_that_is_hidden_stands_in_no_error(tmp_path, about, suffix, content):
+    put(tmp_path, f"1{suffix}", content)
+    hidden = about.model_copy(update={"privacy": about.privacy.model_copy(update={"redact": {"flight_id": "hash"}})})
+    with pytest.raises(DataError, match="flight_id holds a value, which is hidden, that is not") as told:
+        read(hidden)
+    assert "anna" not in str(told.value)
+
+
 def test_a_parquet_column_of_another_type_is_told_before_rows_are_read(tmp_path, about):
     put(tmp_path, "1.parquet", as_parquet([one | {"distance": "far"} for one in ROWS], {}))
     with pytest.raises(DataError, match=r"Column 'distance' of .*1\.parquet is string, but the problem file needs it as number"):

@@ -147,10 +147,10 @@ def _range(name: str, column: Column, said: str, unit: str) -> Iterator[Rule]:
         "min_value": _lower(low, spread),
         "max_value": 1.0 if low >= 0 and 0.9 <= high <= 1 else _outward(high + spread * (TAIL if odd else 1), up=True),
     }
-    why = f"{said} values lay between {low:,.6g} and {high:,.6g}{unit}; far outside is a wrong sign, unit or field"
+    why = f"{said} values lay between {low:.6g} and {high:.6g}{unit}; far outside is a wrong sign, unit or field"
     if odd:
         far = (high - column.mean) / column.std
-        why += f". CHECK: {high:,.6g} is {far:,.0f} standard deviations above the mean, maybe an error"
+        why += f". CHECK: {high:.6g} is {far:,.0f} standard deviations above the mean, maybe an error"
     yield _rule("column_values_to_be_between", {"column": name, **limits}, "critical", why)
     full = [day for day in column.days.values() if day.num_rows >= DAY_ROWS]
     means = [day.total / day.present for day in full if day.present >= max(DAY_ROWS, day.num_rows // 2)]

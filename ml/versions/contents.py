@@ -47,7 +47,7 @@ def contents(context: Context, ref: Ref, *, window: Window | None = None) -> Con
 def in_short(column: ColumnProfile) -> str:
     """The values of a column in a line."""
     if column.quantiles:
-        low, middle, high = (f"{column.quantiles[GRID.index(share)]:,.5g}" for share in (0.0, 0.5, 1.0))
+        low, middle, high = (f"{column.quantiles[GRID.index(share)]:.5g}" for share in (0.0, 0.5, 1.0))
         return f"{low} to {high}, median {middle}"
     if column.kind == "datetime" and column.first and column.last:
         return f"{column.first:%Y-%m-%d %H:%M} to {column.last:%Y-%m-%d %H:%M}"

@@ -159,8 +159,8 @@ def _numbers(old: tuple[float, ...], new: tuple[float, ...]) -> Iterator[str]:
 
 
 def _values(old: ColumnProfile, new: ColumnProfile) -> Iterator[str]:
-    """The values whose share of the rows that have one changed most."""
-    was, now = ({value: count / max(one.num_present, 1) for value, count in one.values.items()} for one in (old, new))
+    """The values whose share of the rows changed most, as the picture has them."""
+    was, now = ({value: count / max(one.num_rows, 1) for value, count in one.values.items()} for one in (old, new))
     both = [value for value in was if value in now]
     changes = sorted(both, key=lambda value: -abs(now[value] - was[value]))
     for value in islice((value for value in changes if abs(now[value] - was[value]) >= 0.001), TOLD):
@@ -178,4 +178,4 @@ def _middle(grid: tuple[float, ...]) -> float:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+    return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"

@@ -133,7 +133,7 @@ def test_units_are_told_where_the_problem_file_names_them(january):
     about = FLIGHTS.model_dump()
     about["features"]["distance"]["unit"] = "mile"
     rules = drafted(january, type(FLIGHTS).model_validate(about))["expectations"]
-    assert any("between 80 and 4,983, in mile" in rule["meta"]["why"] for rule in rules)
+    assert any("between 80 and 4983, in mile" in rule["meta"]["why"] for rule in rules)
 
 
 def test_less_history_makes_warnings_of_what_a_month_makes_critical(year, content):
@@ -150,9 +150,9 @@ def test_less_history_makes_warnings_of_what_a_month_makes_critical(year, conten
 def test_a_value_far_from_all_others_is_pointed_out(january):
     rules = drafted(some(january, "wind_speed", lambda speed: speed, 1))["expectations"]
     odd = drafted(change(january, "wind_speed", [1048.0, *january["wind_speed"].to_pylist()[1:]]))["expectations"]
-    told = ["CHECK: 1,048 is" in rule["meta"]["why"] for rule in odd]
+    told = ["CHECK: 1048 is" in rule["meta"]["why"] for rule in odd]
     assert sum(told) == 1
-    assert not any("CHECK: 1,048 is" in rule["meta"]["why"] for rule in rules)
+    assert not any("CHECK: 1048 is" in rule["meta"]["why"] for rule in rules)
 
 
 def test_numbers_that_are_none_do_not_stretch_a_range(january):

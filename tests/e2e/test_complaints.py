@@ -10,6 +10,7 @@ from ml.settings import PROJECT
 
 DATA = Path(os.environ.get("EVERGREEN_DATA", PROJECT.parent / "shared" / "data"))
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.timeout(900),
     pytest.mark.real_data,
     pytest.mark.skipif(

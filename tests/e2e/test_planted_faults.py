@@ -106,6 +106,7 @@ def test_no_row_of_the_bad_batch_is_lost_and_none_was_let_through(stack, bad_bat
     assert str(run.table("valid").newest_day()) == "2013-02-01"
 
 
+@pytest.mark.slow
 def test_a_mended_source_and_a_cleared_task_finish_the_night(stack, first, bad_batch):
     execute(stack, "UPDATE flights SET carrier = kept.carrier FROM kept WHERE kept.flight_id = flights.flight_id")
     execute(stack, "DROP TABLE kept")

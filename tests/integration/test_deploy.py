@@ -353,7 +353,9 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, number: int, *, after: bool) -> Cal
     return lambda: last[0]
 
 
-@pytest.mark.parametrize("damaged", [False, True], ids=["good version", "damaged version"])
+@pytest.mark.parametrize(
+    "damaged", [pytest.param(False, id="good version", marks=pytest.mark.slow), pytest.param(True, id="damaged version")]
+)
 def test_killed_at_any_step_and_run_again_it_ends_in_the_same_state(world, damaged):
     def attempt(number: int, after: bool) -> tuple[dict[str, Any], bool]:
         case = world.fresh()

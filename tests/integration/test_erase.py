@@ -81,7 +81,9 @@ def unexplained(world, customer, done) -> dict:
     return {name: values for name, values in found.items() if name not in learned}
 
 
-@pytest.mark.parametrize(("where", "customer"), [*(("disk", name) for name in ODD), ("s3", ODD[1]), ("s3", ODD[3])])
+@pytest.mark.parametrize(
+    ("where", "customer"), [*(("disk", name) for name in ODD), ("s3", ODD[1]), pytest.param("s3", ODD[3], marks=pytest.mark.slow)]
+)
 def test_nothing_of_a_person_is_left_and_nobody_else_is_touched(worlds, where, customer):
     world = worlds(where)
     assert leaks(world, customer)  # the brute force can find
@@ -202,7 +204,10 @@ def test_a_hashed_key_is_found_by_its_name_in_the_source_and_texts_are_redacted_
     assert run(world, name).found == 0  # by the name in the tables, too
 
 
-@pytest.mark.parametrize(("where", "step"), [*(("disk", step) for step in STEPS), ("s3", 4), ("s3", 12)])
+MORE_KILLS = [pytest.param(*one, marks=pytest.mark.slow) for one in [*(("disk", step) for step in STEPS[::2]), ("s3", 4)]]
+
+
+@pytest.mark.parametrize(("where", "step"), [*(("disk", step) for step in STEPS[1::2]), ("s3", 12), *MORE_KILLS])
 def test_killed_anywhere_and_run_again_it_ends_the_same(worlds, monkeypatch, where, step):
     world = worlds(where)
     customer, fuse = f"killed-{step}", Fuse(step)

@@ -175,6 +175,7 @@ def test_a_run_is_about_one_window(home, production):
         ingest.run(night("mine", window="2013-01-29"))
 
 
+@pytest.mark.slow
 def test_a_column_that_the_champion_needs_is_read_on(home, production, monkeypatch):
     """The problem file drops a feature: champion and candidate are still compared on the same rows."""
     context = night()

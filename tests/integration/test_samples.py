@@ -197,6 +197,7 @@ def extracts():
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_the_whole_complaints_history_loads_and_replays(database, extracts):
     url = database("samples_complaints")

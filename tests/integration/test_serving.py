@@ -351,6 +351,7 @@ def test_it_starts_with_the_champion_of_the_ledger(own):
         assert own.health()["problems"]["flights"]["origin"] == "ledger"
 
 
+@pytest.mark.slow
 def test_a_champion_that_is_damaged_at_the_start_leaves_what_served_last(own):
     make_champion(own, 1)
     with running(own):
@@ -371,6 +372,7 @@ def test_a_wrong_problem_file_does_not_keep_the_others_from_serving(own):
         assert "wrong.toml" in own.health()["complaints"][0]
 
 
+@pytest.mark.slow
 def test_the_database_may_be_away_at_the_start_and_come_back(tmp_path):
     server = make_postgres(tmp_path / "postgres")
     server.start()

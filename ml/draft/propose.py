@@ -194,6 +194,6 @@ def _lower(low: float, spread: float) -> float:
 
 
 def _outward(value: float, *, up: bool) -> float:
-    """A limit with few digits, never inside the exact one."""
+    """A limit with few digits, never inside the exact one; 0.001 stays 0.001, though its float lies a little above."""
     rounding = decimal.ROUND_CEILING if up else decimal.ROUND_FLOOR
-    return float(decimal.Context(prec=ROUND, rounding=rounding).create_decimal_from_float(float(value)))
+    return float(decimal.Context(prec=ROUND, rounding=rounding).create_decimal(repr(float(value))))

@@ -184,12 +184,14 @@ def test_a_backfill_is_started_in_the_same_form_and_leaves_unchanged_days_as_the
     page.get_by_role("button", name="Trigger Dag").click()
     form = page.get_by_role("dialog").filter(has_text="retrain_flights")
     form.get_by_text("Backfill").first.click()
+    date_field, time_field = (page.get_by_placeholder(text).locator("visible=true") for text in ("YYYY/MM/DD", "HH:mm"))
     for place, day in enumerate(("2013/01/29", "2013/01/31")):
         form.get_by_test_id("datetime-input").nth(place).click()
-        page.get_by_placeholder("YYYY/MM/DD").locator("visible=true").fill(day)
-        page.get_by_placeholder("HH:mm").locator("visible=true").fill("00:00")
+        date_field.fill(day)
+        time_field.fill("00:00")
         page.keyboard.press("Tab")
         page.keyboard.press("Escape")
+        expect(date_field).to_have_count(0)  # the calendar fades away; the next one must be alone
     expect(form.get_by_text("2 runs will be triggered.")).to_be_visible()
     form.locator("[name=max_active_runs]").fill("2")
     picture(page, "airflow-backfill")

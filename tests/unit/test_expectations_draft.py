@@ -199,4 +199,9 @@ def test_patterns_are_as_a_person_would_write_them(values, expected):
 def test_limits_are_rounded_away_from_the_values(value, up):
     rounded = _outward(value, up=up)
     assert rounded >= value if up else rounded <= value
-    assert abs(rounded - value) <= 0.1 * abs(value)
+    assert abs(rounded - value) <= 0.1 * abs(value) * (1 + 1e-12)  # the difference itself is rounded
+
+
+def test_a_limit_of_few_digits_stays_as_it_is():
+    for value in (0.001, -0.3, 12.0):
+        assert _outward(value, up=True) == _outward(value, up=False) == value

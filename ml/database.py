@@ -93,6 +93,14 @@ def libpq(url: str) -> str:
         raise ConfigError(f"{_place(address)}: {str(error).strip()}. Correct what follows the ? in the address.") from error
 
 
+def never_made(what: str) -> ConfigError:
+    """What to say when the state's tables are not there; `what` is what was looked for, such as "ledger"."""
+    return ConfigError(
+        f"The database of the state has no {what} yet. EVERGREEN_DATABASE_URL names the wrong database, or its tables "
+        "were never made: `make demo` makes them, and so does ml.database.migrate(url)."
+    )
+
+
 def engine(url: str) -> sa.Engine:
     """An SQLAlchemy engine for Postgres or SQLite; it keeps no connection open between uses, so it survives forks.
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -134,10 +135,7 @@ def _commit(context: Context, table: Table, staged: Staged, span: Window, read: 
     """The version that holds exactly these rows; a source without a single row is a fault and changes nothing, unless it
     says that the rows were deleted.
     """
-
-    def unless() -> None:
-        privacy.refuse_if_more(read.forgotten, context.problem, context.store)
-
+    unless = partial(privacy.refuse_if_more, read.forgotten, context.problem, context.store)
     if staged.num_rows or (read.counts["num_deleted"] and table.exists):
         return table.commit(staged, span, note={"run_key": context.run_key, "stage": "ingest"}, unless=unless)
     return table.version if table.exists else -1

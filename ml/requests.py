@@ -13,8 +13,7 @@ import pyarrow as pa
 import pyarrow.csv
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class that psycopg2 spells small
 
-from ml.database import connect
-from ml.errors import ConfigError
+from ml.database import connect, never_made
 from ml.tables import ARROW_TYPES
 
 COLUMNS = ("request_id", "position", "problem", "version", "served_at", "key", "row", "score", "decision")
@@ -140,10 +139,7 @@ def find(database_url: str, problem: str, request_id: str) -> list[dict[str, Any
         try:
             cursor.execute(query, (problem, request_id))
         except psycopg2.errors.UndefinedTable as error:
-            raise ConfigError(
-                "The database of the state has no request log. EVERGREEN_DATABASE_URL names the wrong database, or its tables "
-                "were never made: `make demo` makes them, and so does ml.database.migrate(url)."
-            ) from error
+            raise never_made("request log") from error
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 

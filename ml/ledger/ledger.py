@@ -11,7 +11,7 @@ from typing import Any, TypedDict, Unpack
 import sqlalchemy as sa
 
 from ml import database
-from ml.errors import ConfigError, RefusedError
+from ml.errors import RefusedError
 from ml.ledger import work as works
 from ml.ledger.entry import GENESIS, MOVES, Champion, Entry, Move, broken, canonical, succession
 from ml.ledger.schema import LEDGER
@@ -156,10 +156,7 @@ def _telling_no_tables() -> Iterator[None]:
         yield
     except sa.exc.DBAPIError as error:
         if getattr(error.orig, "pgcode", "") == UNDEFINED_TABLE or "no such table" in str(error.orig):
-            raise ConfigError(
-                "The database of the state has no ledger yet. EVERGREEN_DATABASE_URL names the wrong database, or its tables "
-                "were never made: `make demo` makes them, and so does ml.database.migrate(url)."
-            ) from error
+            raise database.never_made("ledger") from error
         raise
 
 

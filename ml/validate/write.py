@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -92,10 +93,7 @@ def let_in(context: Context, batch: Batch, ready: Ready) -> tuple[int, int]:
     Returns: versions of `valid` and `quarantine`.
     Raises: TransientError: somebody was erased meanwhile.
     """
-
-    def unless() -> None:
-        privacy.refuse_if_more(batch.forgotten, context.problem, context.store)
-
+    unless = partial(privacy.refuse_if_more, batch.forgotten, context.problem, context.store)
     note = {"run_key": context.run_key, "stage": "validate"}
     aside = context.table("quarantine").commit(ready.aside, batch.window, note=note, unless=unless)
     ready.waiting.remove(ready.aside)

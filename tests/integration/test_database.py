@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from ml import database as databases
+from ml import requests
 from ml.embedded.processes import free_port
 from ml.errors import ConfigError, TransientError
 
@@ -124,3 +125,8 @@ def test_sqlite_works_and_a_wrong_path_is_for_a_person(tmp_path):
     databases.migrate(f"sqlite:///{tmp_path}/state.db")
     with pytest.raises(ConfigError, match="cannot be opened"):
         databases.migrate(f"sqlite:///{tmp_path}/nowhere/state.db")
+
+
+def test_a_request_log_that_was_never_made_is_told_in_a_sentence(database):
+    with pytest.raises(ConfigError, match="has no request log yet"):
+        requests.find(database("empty"), "flights", "any")

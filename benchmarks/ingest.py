@@ -28,7 +28,7 @@ from ml.embedded.postgres import OWNER, READER, Postgres
 from ml.embedded.processes import free_port
 
 MILLION = 1_000_000
-REPEATS = 3
+REPEATS = 5
 ZONE, NIGHT = "America/New_York", "2013-02-05T08:00:00+00:00"
 FEATURES = (
     {f"c{number}": "category" for number in range(1, 9)} | {f"n{number}": "number" for number in range(1, 5)} | {"t1": "text"}

@@ -110,16 +110,17 @@ def _stage(context: Context, table: Table, span: Window) -> tuple[Staged, _Read]
     undeclared = set(also) - set(source.columns(problem))
     rules = {name: rule for name, rule in snapshot.champion_rules(context).items() if name in undeclared}
     forgotten, redactor = privacy.forgotten(problem, context.store), privacy.redactor(problem, context.store, rules)
-    profiler, num_erased = contracts.profiler(context), 0
+    profiler, profile, num_erased = contracts.profiler(context), Batch(num_rows=0, columns={}), 0
 
     def cleaned(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        nonlocal num_erased
+        nonlocal num_erased, profile
         for batch in batches:
             kept = forgotten.without(batch)
             num_erased += batch.num_rows - kept.num_rows
             clean = redactor.redact(kept)
             profiler.add(clean)
             yield clean
+        profile = profiler.result()  # while the last rows are written
 
     now, url = context.settings.now(), context.settings.source_url
     with source.read(url, problem, span, now=now, also=also, since=since) as rows:
@@ -128,7 +129,7 @@ def _stage(context: Context, table: Table, span: Window) -> tuple[Staged, _Read]
     if rows.num_late:
         _warn_of_late_rows(context, rows, span)
     counts = {"num_deleted": rows.num_deleted, "num_erased": num_erased, "num_late": rows.num_late}
-    return staged, _Read(profiler.result(), rows.types, forgotten, counts | {"num_redacted": dict(redactor.counts)})
+    return staged, _Read(profile, rows.types, forgotten, counts | {"num_redacted": dict(redactor.counts)})
 
 
 def _commit(context: Context, table: Table, staged: Staged, span: Window, read: _Read) -> int:

@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float64]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HEAD = 200  # characters of a text that are looked at
 MINUTE = 60_000_000  # microseconds
-MOST_SHAPED = 4_096  # texts whose form is looked at; it takes Python
+MOST_SHAPED = 4_096  # texts whose form is looked at
 MOMENT = pa.timestamp("us", "UTC")
 LATEST = 253_402_214_400_000_000  # microseconds up to 9999-12-31; later moments are no datetime of Python
 
@@ -208,7 +208,7 @@ class Texts(Accumulator):
         """Forms of evenly spaced ones of the sample, as counts of all rows."""
         step = -(-len(heads) // MOST_SHAPED)
         looked_at = heads.take(pa.array(np.arange(0, len(heads), step)))
-        found = texts.shapes(looked_at.to_pylist())
+        found = texts.shapes(looked_at)
         return self.scaled({form: count * len(heads) / len(looked_at) for form, count in found.items()}, texts.SHAPES)
 
 

@@ -1,18 +1,9 @@
 """What a string looks like without saying what it says: its form, and marks of broken text."""
 
-import re
-from collections import Counter
-from collections.abc import Iterable
-
 import pyarrow as pa
 import pyarrow.compute as pc
 
-FORMS = (
-    (re.compile(r"[A-Z]+"), "A"),
-    (re.compile(r"[a-z]+"), "a"),
-    (re.compile(r"\d+"), "9"),
-    (re.compile(r"[^\x00-\x7f]+"), "?"),
-)
+FORMS = {r"[A-Z]+": "A", r"[a-z]+": "a", r"\d+": "9", r"[^\x00-\x7f]+": "?"}
 SHAPED = 40  # a longer text has no form
 SHAPES = 20
 MARKS = {
@@ -21,16 +12,12 @@ MARKS = {
 }
 
 
-def shape(text: str) -> str:
-    """`2013-01-31 UA15 EWR` has the form `9-9-9 A9 A`."""
-    for pattern, sign in FORMS:
-        text = pattern.sub(sign, text)
-    return text
-
-
-def shapes(texts: Iterable[str]) -> Counter[str]:
-    """How many texts have which form; long ones are left out."""
-    return Counter(shape(text) for text in texts if len(text) <= SHAPED)
+def shapes(texts: pa.Array) -> dict[str, int]:
+    """How many texts have which form: `2013-01-31 UA15 EWR` has `9-9-9 A9 A`. Long ones are left out."""
+    forms = texts.filter(pc.less_equal(pc.utf8_length(texts), SHAPED))
+    for pattern, sign in FORMS.items():
+        forms = pc.replace_substring_regex(forms, pattern=pattern, replacement=sign)
+    return {one["values"]: one["counts"] for one in forms.value_counts().to_pylist()}
 
 
 def marks(texts: pa.Array) -> dict[str, float]:

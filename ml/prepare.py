@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ml import exclusions, features, privacy, snapshot
+from ml import exclusions, features, privacy, snapshot, targets
 from ml.context import Context
 from ml.errors import DataError
 from ml.features import Encoding, encoder
-from ml.problem import Split
+from ml.problem import Problem, Split
 from ml.records import Part, Prepared, Validated
 from ml.snapshot import ENCODED, ENCODING, PARTS, ROWS
 from ml.store import digest
@@ -102,11 +102,6 @@ def _refuse_thin(rows: pa.Table, name: str, split: Split) -> None:
             f"The {name} part has {rows.num_rows} labelled rows, fewer than [split] minimum_rows = {split.minimum_rows}. "
             "Wait for more labels, lengthen that part, or lower the limit."
         )
-    if len(pc.unique(rows["_label"])) < 2:
-        raise DataError(
-            f"Every label in the {name} part is {rows['_label'][0].as_py()}; a model cannot learn or be judged. "
-            "Look at the source's label column, or lengthen that part."
-        )
 
 
 def _labelled(
@@ -125,13 +120,13 @@ def _labelled(
         )
     kept = [*about.features, *(name for name in snapshot.champion_features(context) if name in held)]
     named = [forgotten.column] if forgotten.column in held else []
-    names = dict.fromkeys([about.source.key, DAY, about.source.label, *kept, *named])
+    names = dict.fromkeys([about.source.key, DAY, *about.source.labels, *kept, *named])
     held_rows = forgotten.without(context.table("valid").read(period, columns=list(names), version=validated.version))
     rows = exclusions.without(held_rows, excluded)
     newest = newest_per_key(rows, about.source.key)
-    known = newest.filter(pc.is_valid(newest[about.source.label]))
+    known = newest.filter(targets.known(newest, about))
     frame = {name: known[name] for name in dict.fromkeys(kept)}
-    frame |= {"_key": known[about.source.key].cast(pa.string()), DAY: known[DAY], "_label": known[about.source.label]}
+    frame |= {"_key": known[about.source.key].cast(pa.string()), DAY: known[DAY], "_label": targets.column(known, about)}
     return pa.table(frame), {
         "num_unlabelled": newest.num_rows - known.num_rows,
         "num_excluded": held_rows.num_rows - rows.num_rows,
@@ -156,6 +151,8 @@ def _prepare(context: Context, validated: Validated, excluded: tuple[date, ...])
     forgotten = privacy.forgotten(context.problem, context.store)
     labelled, others = _labelled(context, validated, excluded, forgotten)
     rows = split_rows(labelled, context.problem.split)
+    for name in PARTS:
+        targets.refuse_poor(rows.filter(pc.equal(rows["_part"], name))["_label"], context.problem, name)
     privacy.refuse_if_more(forgotten, context.problem, context.store)
     with context.store.replacing(context.name(ROWS)) as path:
         pq.write_table(rows, path, compression="zstd")
@@ -163,7 +160,7 @@ def _prepare(context: Context, validated: Validated, excluded: tuple[date, ...])
     encoding = features.fit(train, context.problem.features, timezone=context.problem.source.timezone)
     context.store.write_json(context.name(ENCODING), encoding.model_dump(mode="json"))
     _encode(context, rows, encoding)
-    parts = {name: _part(rows.filter(pc.equal(rows["_part"], name))) for name in PARTS}
+    parts = {name: _part(rows.filter(pc.equal(rows["_part"], name)), context.problem) for name in PARTS}
     told = ", ".join(f"{name} {part.num_rows}" for name, part in parts.items())
     out = f", {others['num_excluded']} of excluded days are left out" if excluded else ""
     log.info("prepare: %s, %d rows wait for labels%s", told, others["num_unlabelled"], out)
@@ -177,18 +174,19 @@ def _prepare(context: Context, validated: Validated, excluded: tuple[date, ...])
 
 
 def _encode(context: Context, rows: pa.Table, encoding: Encoding) -> None:
-    module = encoder.build(encoding)
+    module, problem = encoder.build(encoding), context.problem
     arrays: dict[str, npt.NDArray[Any]] = {}
     for name in PARTS:
         part = rows.filter(pc.equal(rows["_part"], name))
         packed = encoder.encode(module, features.inputs(part, encoding.features, timezone=encoding.timezone))
         arrays |= {f"{name}.{kind}": array for kind, array in packed.items()}
-        arrays[f"{name}.label"] = part["_label"].to_numpy().astype(np.float32)
+        arrays[f"{name}.label"] = targets.targets(part["_label"], problem).astype(np.float32)
     with context.store.replacing(context.name(ENCODED)) as path:
         np.savez(path, allow_pickle=False, **arrays)
 
 
-def _part(rows: pa.Table) -> Part:
+def _part(rows: pa.Table, problem: Problem) -> Part:
     days = pc.min_max(rows[DAY]).as_py()
-    rate = pc.mean(rows["_label"].cast(pa.int8())).as_py()
-    return Part(first=days["min"], last=days["max"], num_rows=rows.num_rows, positive_rate=rate)
+    found = np.atleast_1d(targets.targets(rows["_label"], problem).mean(axis=0)).tolist()
+    means = {} if problem.problem.task == "binary" else dict(zip(problem.outputs, found, strict=True))
+    return Part(first=days["min"], last=days["max"], num_rows=rows.num_rows, positive_rate=found[0], means=means)

@@ -78,7 +78,8 @@ class Part(Record):
     first: date
     last: date
     num_rows: int
-    positive_rate: float
+    positive_rate: float = Field(description="mean of the first output: of a yes or no, the share of yes")
+    means: dict[str, float] = Field({}, description="per output its share or mean; empty for a single yes or no")
 
 
 class Prepared(Record):

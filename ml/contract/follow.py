@@ -121,8 +121,7 @@ def _take(columns: dict[str, Column], difference: Difference, contract: Contract
 
 def _newest(contract: Contract, batch: Batch, name: str) -> ColumnProfile:
     """The newest days of a column; of labels, which the newest days lack, all of the window."""
-    late = name in (contract.label, contract.label_time)
-    return batch.columns[name] if batch.recent is None or late else batch.recent.columns[name]
+    return batch.columns[name] if batch.recent is None or name in contract.late else batch.recent.columns[name]
 
 
 def _moved(profile: ColumnProfile | None, newest: ColumnProfile) -> ColumnProfile:

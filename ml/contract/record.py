@@ -81,12 +81,17 @@ class Contract(Frozen):
     run_key: str = Field(description="the run that recorded it")
     zone: str = Field("UTC", description="IANA zone of hours and days")
     event_time: str = ""
-    label: str = ""
+    label: str | tuple[str, ...] = ""
     label_time: str = ""
     through: date | None = Field(None, description="newest day that the profiles know")
     days: tuple[date, ...] = Field((), description="the first days that were recorded; values are compared once they are a week")
     columns: dict[str, Column]
     accepted: tuple[Acceptance, ...] = ()
+
+    @property
+    def late(self) -> set[str]:
+        """The columns that become known after the rows: labels and their time."""
+        return {self.label_time, *((self.label,) if isinstance(self.label, str) else self.label)}
 
     @property
     def young(self) -> bool:

@@ -76,10 +76,10 @@ def _column(problem: Problem, name: str, column: Column, said: str) -> Iterator[
     source = problem.source
     if column.num_null == column.num_rows:
         return
-    if name not in (source.label, source.label_time):  # these are known later, so any share of them may be missing
+    if name not in (*source.labels, source.label_time):  # these are known later, so any share of them may be missing
         yield from _missing(name, column, said, always=name in (source.event_time, source.available_at))
-    if column.kind in ("category", "boolean", "zip") or name == source.label:
-        yield from _values(name, column, said, is_label=name == source.label)
+    if column.kind in ("category", "boolean", "zip"):
+        yield from _values(name, column, said, is_label=name in source.labels)
     elif column.kind == "number":
         unit = problem.features[name].unit if name in problem.features else ""
         yield from _range(name, column, said, f", in {unit}" if unit else "")

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ml import exclusions, requests
+from ml import exclusions, requests, targets
 from ml.context import Context
 from ml.errors import DataError
 from ml.ledger import Champion
@@ -196,8 +196,8 @@ def _labelled(context: Context, champion: Champion, moment: datetime) -> Labelle
 
 def known_labels(
     context: Context, keys: pa.Array, start: datetime, moment: datetime, *, version: int | None = None
-) -> dict[str, bool]:
-    """Labels of some keys as known at a moment; where a key stands twice the label that came last counts.
+) -> dict[str, Floats]:
+    """Labels of some keys, as numbers, as known at a moment; where a key stands twice the label that came last counts.
 
     Labels of days that people took out are none. Looks at events from `history_days` before `start` on: a request about an
     older event is taken as without label.
@@ -207,16 +207,15 @@ def known_labels(
     earliest = (start - timedelta(days=source.history_days)).date()
     if newest is None or newest < earliest:
         return {}
-    columns = [source.key, source.label, source.label_time, DAY]
+    columns = [source.key, *source.labels, source.label_time, DAY]
     held = table.read(Window(earliest, newest + timedelta(days=1)), columns=columns, version=version)
-    rows = exclusions.without(held, exclusions.days(context)).drop_columns([DAY]).rename_columns(["key", "label", "time"])
-    rows = rows.set_column(0, "key", rows["key"].cast(pa.string())).set_column(
-        2, "time", _instants(rows["time"], source.timezone)
-    )
-    late = pc.fill_null(pc.greater(rows["time"], pa.scalar(moment, pa.timestamp("us", "UTC"))), False)
-    wanted = pc.and_(pc.is_valid(rows["label"]), pc.and_not(pc.is_in(rows["key"], keys), late))
-    rows = rows.filter(wanted).sort_by([("time", "ascending")])
-    return dict(zip(rows["key"].to_pylist(), rows["label"].cast(pa.bool_()).to_pylist(), strict=True))
+    rows = exclusions.without(held, exclusions.days(context))
+    key, time = rows[source.key].cast(pa.string()), _instants(rows[source.label_time], source.timezone)
+    late = pc.fill_null(pc.greater(time, pa.scalar(moment, pa.timestamp("us", "UTC"))), False)
+    wanted = pc.and_(targets.known(rows, context.problem), pc.and_not(pc.is_in(key, keys), late))
+    found = pa.table({"key": key, "label": targets.column(rows, context.problem), "time": time})
+    found = found.filter(wanted).sort_by([("time", "ascending")])
+    return dict(zip(found["key"].to_pylist(), targets.targets(found["label"], context.problem), strict=True))
 
 
 def _instants(column: pa.ChunkedArray, zone: str) -> pa.ChunkedArray:

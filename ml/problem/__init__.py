@@ -5,19 +5,23 @@ from ml.problem.load import load, names
 from ml.problem.model import Drift, Gate, Split, Success, Training
 from ml.problem.problem import Problem
 from ml.problem.section import Section
+from ml.problem.task import TASKS, Metric, Task
 
 __all__ = [
+    "TASKS",
     "Drift",
     "Feature",
     "FeatureType",
     "Gate",
     "History",
     "Limit",
+    "Metric",
     "Problem",
     "Section",
     "Source",
     "Split",
     "Success",
+    "Task",
     "Training",
     "load",
     "names",

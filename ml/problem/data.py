@@ -1,5 +1,6 @@
 """The sections about rows: where they come from, what they hold, when they are good enough, what is hidden, how long kept."""
 
+import re
 import zoneinfo
 from typing import Literal, Self
 
@@ -29,7 +30,9 @@ class Source(Section):
     streams: int = Field(2, ge=1, le=16, description="postgres: connections that read a large window side by side")
     key: str = Field(pattern=IDENTIFIER, description="column that names a row")
     event_time: str = Field(pattern=IDENTIFIER, description="column with the moment the row is about; it decides the day")
-    label: str = Field(pattern=IDENTIFIER, description="column to predict; null until it is known")
+    label: str | tuple[str, ...] = Field(
+        description="column to predict, a list of columns for multilabel and vector_regression; null until it is known"
+    )
     label_time: str = Field(pattern=IDENTIFIER, description="column with the moment the label became known")
     available_at: str | None = Field(None, pattern=IDENTIFIER, description="column with the moment the row became known")
     deleted: str | None = Field(
@@ -48,6 +51,11 @@ class Source(Section):
     lookback_days: int = Field(3, ge=0, description="days before the new ones read again for late rows and labels")
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """The columns to predict."""
+        return (self.label,) if isinstance(self.label, str) else self.label
+
+    @property
     def place(self) -> str:
         """Where the rows are, for people: the table or the pattern."""
         return self.table or self.pattern or ""
@@ -61,6 +69,17 @@ class Source(Section):
         if not (self.pattern or "").startswith(start):
             raise ValueError(f"source.pattern: {self.pattern!r} must begin with {start!r}, because kind = {self.kind!r}")
         return self
+
+    @field_validator("label")
+    @classmethod
+    def _label_named(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        names = (value,) if isinstance(value, str) else value
+        bad = [name for name in names if not re.match(IDENTIFIER, name)]
+        if bad or not names or len(set(names)) < len(names):
+            raise ValueError(
+                f"source.label: {value!r} must name one column, or a list of different ones, in lower case, digits and _"
+            )
+        return value
 
     @field_validator("timezone")
     @classmethod

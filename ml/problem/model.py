@@ -5,8 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from ml.problem.section import Section
-
-Metric = Literal["auc", "average_precision", "log_loss", "brier"]
+from ml.problem.task import Metric
 
 
 class Split(Section):
@@ -43,7 +42,7 @@ class Cost(Section):
 class Success(Section):
     """How a model is judged."""
 
-    metric: Metric = Field("auc", description="what the gate compares")
+    metric: Metric = Field("auc", description="what the gate compares; by default log_loss for multiclass, mae for numbers")
     baseline: Literal["prior", "logistic"] = Field(
         "logistic", description="the simple model to beat: the class rate or logistic regression"
     )

@@ -1,12 +1,13 @@
 """A whole problem file, and what its sections ask of each other. A key that is no field here is an error."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from ml.problem.data import REDACTABLE, Contract, Feature, Privacy, Retention, Source, Validation
 from ml.problem.model import Drift, Gate, Serving, Split, Success, Training
 from ml.problem.section import IDENTIFIER, Section
+from ml.problem.task import TASKS, Task
 
 
 class About(Section):
@@ -14,7 +15,10 @@ class About(Section):
 
     name: str = Field(pattern=IDENTIFIER, max_length=40, description="lower case, digits and _; names DAGs, tables, the model")
     title: str = Field(description="the question in a few words, for people")
-    task: Literal["binary"] = Field(description="binary: a sigmoid, trained on binary cross-entropy")
+    task: Literal["binary", "multiclass", "multilabel", "regression", "vector_regression"] = Field(
+        description="yes or no; one class of several; several yes or no; a number; several numbers"
+    )
+    classes: tuple[str, ...] = Field((), description="multiclass: every value the label may have, in the order of the answers")
     owner: str = Field(description="who answers for it")
     description: str = Field("", description="what the prediction is used for")
     positive: str = Field("yes", description="what a positive label means, as in '23 % of flights are <late>'")
@@ -49,13 +53,32 @@ class Problem(Section):
     schedule: Schedule = Schedule()
 
     @property
+    def task(self) -> Task:
+        """What the kind of question asks of labels, network and judgement."""
+        return TASKS[self.problem.task]
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What a model answers, in order: the label, or every class, or every label column."""
+        return self.problem.classes if self.problem.task == "multiclass" else self.source.labels
+
+    @property
     def name(self) -> str:
         """Names the DAGs, the registered model and the folder in the store."""
         return self.problem.name
 
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_metric(cls, content: Any) -> Any:
+        """Where the file names no metric it is the first one of the task; a task that does not exist is told elsewhere."""
+        told = content if isinstance(content, dict) else {}
+        about, success = told.get("problem", {}), told.get("success", {})
+        task = TASKS.get(about.get("task", "")) if isinstance(about, dict) and isinstance(success, dict) else None
+        return content if task is None else {**content, "success": {"metric": task.metrics[0], **success}}
+
     @model_validator(mode="after")
     def _columns_agree(self) -> Self:
-        leaks = sorted(set(self.features) & (set(self.leakage) | {self.source.label, self.source.label_time}))
+        leaks = sorted(set(self.features) & (set(self.leakage) | {*self.source.labels, self.source.label_time}))
         if leaks:
             raise ValueError(f"features.{leaks[0]}: the column is the label or named under [leakage]; remove it from one side")
         source = self.source
@@ -71,9 +94,29 @@ class Problem(Section):
         return self
 
     @model_validator(mode="after")
+    def _task_fits(self) -> Self:
+        kind, task, labels = self.problem.task, self.task, self.source.label
+        if isinstance(labels, tuple) != task.several:
+            raise ValueError(
+                f"source.label: task = {kind!r} needs {'a list of columns' if task.several else 'one column, no list'}"
+            )
+        if (kind == "multiclass") != bool(self.problem.classes):
+            raise ValueError(
+                f"problem.classes: multiclass needs the values of {labels!r}, other tasks have none; task = {kind!r}"
+            )
+        if self.problem.classes and len(set(self.problem.classes)) < max(2, len(self.problem.classes)):
+            raise ValueError(f"problem.classes: {list(self.problem.classes)} must be at least two different values")
+        strange = sorted({self.success.metric, *self.gate.floors} - {None, *task.metrics}, key=str)
+        if strange:
+            raise ValueError(
+                f"success.metric, gate.floors: {strange[0]!r} does not fit task = {kind!r}; write one of {task.metrics}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _privacy_fits(self) -> Self:
         source, subject = self.source, self.privacy.subject
-        others = {source.event_time, source.label, source.label_time, source.available_at, source.deleted, source.updated_at}
+        others = {source.event_time, *source.labels, source.label_time, source.available_at, source.deleted, source.updated_at}
         if subject and subject in {*others, *self.features}:
             raise ValueError(
                 f"privacy.subject: {subject!r} must name a person and teach nothing: take it out of [features], or name another"

@@ -34,7 +34,8 @@ class Rows:
 def columns(problem: Problem) -> dict[str, str]:
     """Every column that is read, with its type: key, times, label, then the features."""
     source = problem.source
-    fixed = {source.key: "key", source.event_time: "datetime", source.label_time: "datetime", source.label: "boolean"}
+    fixed: dict[str, str] = {source.key: "key", source.event_time: "datetime", source.label_time: "datetime"}
+    fixed |= dict.fromkeys(source.labels, problem.task.label)
     if source.available_at:
         fixed[source.available_at] = "datetime"
     if problem.privacy.subject:

@@ -73,9 +73,9 @@ def _late(times: Mapping[str, pa.Array], view: View) -> tuple[int, datetime | No
 
 def _labels(rows: Mapping[str, pa.Array], view: View) -> dict[str, pa.Array]:
     """Label and its time, missing until they were known."""
-    label, at = view.source.label, view.source.label_time
+    at = view.source.label_time
     known = pc.fill_null(pc.less_equal(rows[at], _scalar(view.now)), False)
-    return {column: pc.if_else(known, rows[column], pa.scalar(None, rows[column].type)) for column in (label, at)}
+    return {column: pc.if_else(known, rows[column], pa.scalar(None, rows[column].type)) for column in (*view.source.labels, at)}
 
 
 def _marks(part: Chunk, view: View, name: str) -> dict[str, pa.Array]:

@@ -137,7 +137,7 @@ class Query:
             value = sql.SQL("{}::text::float8").format(value)  # 0.1 is 0.1, as whoever asks for a prediction writes it
         elif self.wanted[name] == "number":
             value = sql.SQL("{}::float8").format(value)
-        if name in (source.label, source.label_time):
+        if name in (*source.labels, source.label_time):
             known = sql.SQL("{} <= {}").format(self._moment(source.label_time), sql.Literal(self.now))
             value = sql.SQL("CASE WHEN {} THEN {} END").format(known, value)
         return value

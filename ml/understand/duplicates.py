@@ -135,8 +135,7 @@ def parts_of(keys: Sequence[str], judging: Bools, columns: Mapping[str, Column],
     return Parts(keys, judging, [column for column in columns.values() if column.declared], labels, frozen=False)
 
 
-def of_snapshot(rows: pa.Table, columns: Sequence[Column]) -> Parts:
-    """The parts of a run: `_key`, `_part` and `_label` of its frozen rows."""
+def of_snapshot(rows: pa.Table, columns: Sequence[Column], labels: Ints) -> Parts:
+    """The parts of a run: `_key` and `_part` of its frozen rows, and a number that rows with the same label share."""
     part = np.asarray(rows["_part"].to_pylist(), dtype=str)
-    labels = np.asarray(rows["_label"].cast(pa.int8()).to_numpy(), np.int64)
     return Parts(rows["_key"].to_pylist(), part == "test", columns, labels, frozen=True)

@@ -50,7 +50,7 @@ def render(problem: Problem, record: Reported, seen: Seen) -> str:
     Raises: nothing that depends on the data: what cannot be drawn is left out and said so.
     """
     sample, words = seen.sample, problem.problem
-    label = problem.source.label
+    label = problem.source.labels[0]
     columns = list(sample.columns.values())
     links = association.associations([c for c in columns if c.declared] or columns, sample.labels, label)
     held: dict[str, Any] = {

@@ -13,6 +13,7 @@ from ml.context import Context
 from ml.problem import Problem
 from ml.records import Ingested, Validated
 from ml.tables import ARROW_TYPES, DAY, Table
+from ml.understand import question
 from ml.understand.columns import Bools, Column, Floats, Ints, kind_of
 from ml.understand.history import UNKNOWN, History, merge
 from ml.window import Window, local_day
@@ -24,12 +25,15 @@ BEGINNING = date(1, 1, 1)
 
 @dataclass(frozen=True)
 class Plan:
-    """Which rows: the newest days, those before (None: there are none), and the version of `valid`."""
+    """Which rows: the newest days, those before (None: there are none), the version of `valid`, and for numbers the middle of
+    the labels.
+    """
 
     newest: Window
     before: Window | None
     version: int
     most_rows: int
+    middle: float | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,9 @@ def plan(context: Context) -> Plan | None:
     start = asked.start if asked else max(end - timedelta(days=split.test_days), min(days[0] + timedelta(days=1), days[-1]))
     before = Window(days[0], start) if days[0] < start else None
     most = MOST_ROWS_A_NIGHT if nightly else MOST_ROWS
-    return Plan(Window(min(start, days[-1]), end), before, version, most)
+    newest = Window(min(start, days[-1]), end)
+    labels = table.read(Window(days[0], end), columns=list(context.problem.source.labels), version=version)
+    return Plan(newest, before, version, most, question.middle(labels, context.problem))
 
 
 def read(context: Context, what: Plan) -> tuple[Sample, History]:
@@ -93,12 +99,12 @@ def read(context: Context, what: Plan) -> tuple[Sample, History]:
         most = min(what.most_rows, max(MOST_CELLS // len(names), 1))
         for batch in table.batches(span, columns=names, version=what.version):
             rows = pa.Table.from_batches([batch])
-            histories.append(_counted(rows, context.problem))
+            histories.append(_counted(rows, context.problem, what.middle))
             if len(histories) > 50:
                 histories = [merge(histories)]
             kept = _chosen(rows, context.problem, most / max(total, 1))
             parts.append(kept.append_column("_newest", pa.array(np.full(kept.num_rows, newest))))
-    return _sample(parts, context.problem), merge(histories)
+    return _sample(parts, context.problem, what.middle), merge(histories)
 
 
 def until(history: History, context: Context) -> int:
@@ -145,9 +151,9 @@ def _event_days(rows: pa.Table) -> Ints:
     return np.asarray(days[coded.indices.to_numpy()], np.int64)
 
 
-def _counted(rows: pa.Table, problem: Problem) -> History:
+def _counted(rows: pa.Table, problem: Problem, middle: float | None) -> History:
     source, days = problem.source, _event_days(rows)
-    labels = np.asarray(rows[source.label].cast(pa.int8()).fill_null(UNKNOWN).to_numpy(), np.int64)
+    labels = np.asarray(question.answer(rows, problem, middle).cast(pa.int8()).fill_null(UNKNOWN).to_numpy(), np.int64)
     known = local_days(rows[source.label_time], source.timezone)
     waited = np.where(known == np.iinfo(np.int32).min, UNKNOWN, np.maximum(known - days, 0))
     return History.of(days, labels, waited)
@@ -162,20 +168,20 @@ def _chosen(rows: pa.Table, problem: Problem, share: float) -> pa.Table:
     return rows.filter(pa.array(hashes < share * 2**32))
 
 
-def _sample(parts: list[pa.Table], problem: Problem) -> Sample:
+def _sample(parts: list[pa.Table], problem: Problem, middle: float | None) -> Sample:
     source = problem.source
     rows = pa.concat_tables(parts).sort_by([(DAY, "ascending"), (source.key, "ascending")])  # whatever the order of files
-    fixed = {source.key, source.label, source.label_time, source.available_at, DAY, "_newest"}
+    fixed = {source.key, *source.labels, source.label_time, source.available_at, DAY, "_newest"}
     if source.event_time not in problem.features:
         fixed.add(source.event_time)
     order = [*(name for name in problem.features if name in rows.column_names), *_undeclared(rows, problem, fixed)]
     found = {name: column_of(rows, name, problem) for name in order}
-    days = _event_days(rows)
+    days, yes = _event_days(rows), question.answer(rows, problem, middle)
     known = local_days(rows[source.available_at], source.timezone) if source.available_at else days
     return Sample(
         columns={name: column for name, column in found.items() if column is not None},
         keys=rows[source.key].cast(pa.string()).fill_null("").to_pylist(),
-        labels=np.asarray(rows[source.label].cast(pa.int8()).cast(pa.float64()).fill_null(np.nan).to_numpy(), np.float64),
+        labels=np.asarray(yes.cast(pa.int8()).cast(pa.float64()).fill_null(np.nan).to_numpy(), np.float64),
         days=days,
         known_days=known,
         newest=np.asarray(rows["_newest"].to_numpy(), bool),

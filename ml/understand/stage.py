@@ -5,9 +5,10 @@ import logging
 import numpy as np
 import pyarrow.parquet as pq
 
+from ml import targets
 from ml.context import Context
 from ml.snapshot import ROWS
-from ml.understand import checks, duplicates, labels, page, population, sample
+from ml.understand import checks, duplicates, labels, page, population, question, sample
 from ml.understand.duplicates import Parts
 from ml.understand.findings import CHECKS, Look, Reported, ordered
 from ml.understand.findings import checks as listed
@@ -32,7 +33,7 @@ def run(context: Context) -> Reported:
 
 
 def _report(context: Context, what: Plan) -> Reported:
-    problem = context.problem
+    problem = question.worded(context.problem, what.middle)
     rows, history = sample.read(context, what)
     facts = labels.facts(history, sample.until(history, context))
     asked = population.read(context, rows)
@@ -72,4 +73,6 @@ def _parts(context: Context, rows: Sample) -> Parts:
         return duplicates.parts_of(rows.keys, rows.newest, rows.columns, codes)
     frozen = pq.read_table(context.file(ROWS))
     found = [sample.column_of(frozen, name, context.problem) for name in context.problem.features if name in frozen.column_names]
-    return duplicates.of_snapshot(frozen, [column for column in found if column is not None])
+    numbers = targets.targets(frozen["_label"], context.problem).reshape(frozen.num_rows, -1)
+    same = np.unique(numbers, axis=0, return_inverse=True)[1].astype(np.int64)
+    return duplicates.of_snapshot(frozen, [column for column in found if column is not None], same)

@@ -108,17 +108,20 @@ def days_due(past: Trailing, window: Window, problem: Problem, *, asked: bool) -
 def judge(seen: Evidence, problem: Problem) -> list[HistoryOutcome]:
     """Every rule that is not off, in the order of the problem file."""
     config, source = problem.validation.history, problem.source
-    columns = [name for name in _columns(seen) if name not in (source.key, source.label, source.label_time)]
+    columns = [name for name in _columns(seen) if name not in (source.key, *source.labels, source.label_time)]
+    yes_or_no, others = (source.labels, ()) if problem.task.decides else ((), source.labels)
     each, inside, due = _Comparable(seen, config).each, seen.inside, seen.due
     found: dict[str, list[Reading]] = {
         "row_count": each(due.rows, lambda day, past: [usual.row_count(day, inside[day], past)], any_size=True),
         "nulls": each(due.rows, lambda day, past: usual.nulls(day, inside[day], past, columns))
-        + each(due.labels, lambda day, past: usual.nulls(day, inside[day], past, [source.label])),
+        + each(due.labels, lambda day, past: usual.nulls(day, inside[day], past, source.labels)),
         "class_balance": each(
-            due.labels, lambda day, past: [usual.class_balance(day, inside[day], past, source.label, config.minimum_rows)]
+            due.labels,
+            lambda day, past: [usual.class_balance(day, inside[day], past, name, config.minimum_rows) for name in yes_or_no],
         ),
         "new_categories": each(due.rows, lambda day, past: usual.new_categories(day, inside[day], past)),
-        "distribution": each(due.rows, lambda day, past: usual.distribution(day, inside[day], past, columns)),
+        "distribution": each(due.rows, lambda day, past: usual.distribution(day, inside[day], past, columns))
+        + each(due.labels, lambda day, past: usual.distribution(day, inside[day], past, others)),
         "freshness": _freshness(seen, source.timezone, _earliest_hours(seen.before, source.available_at)),
         "duplicates": _duplicates(seen, source.key),
     }

@@ -207,7 +207,7 @@ class Deployed(Record):
     url: str
     request: dict[str, object]
     answer: dict[str, object]
-    expected_score: float
+    expected_score: float | list[float]
 
 
 class DriftFinding(Record):

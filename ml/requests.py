@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import psycopg2
 import pyarrow as pa
 import pyarrow.csv
@@ -16,7 +18,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - a class
 from ml.database import connect, never_made
 from ml.tables import ARROW_TYPES
 
-COLUMNS = ("request_id", "position", "problem", "version", "served_at", "key", "row", "score", "decision")
+COLUMNS = ("request_id", "position", "problem", "version", "served_at", "key", "row", "score", "decision", "scores")
 BLOCK_BYTES = 64 * 2**20  # a row must fit into one block, and no request is larger than half of it
 SCHEMA = pa.schema(
     [
@@ -27,6 +29,7 @@ SCHEMA = pa.schema(
         ("key", pa.string()),
         ("score", pa.float64()),
         ("decision", pa.bool_()),
+        ("scores", pa.string()),
         ("row", pa.string()),
     ]
 )
@@ -42,8 +45,7 @@ class Request:
     served_at: datetime
     keys: list[str | None]
     rows: list[dict[str, Any]]
-    scores: list[float]
-    decisions: list[bool]
+    answers: list[dict[str, Any]]  # score, decision and scores, as `Scorer.answers` tells them
 
     def only(self, places: Sequence[int]) -> "Request":
         """The same request with some of its rows."""
@@ -51,8 +53,7 @@ class Request:
             self,
             keys=[self.keys[place] for place in places],
             rows=[self.rows[place] for place in places],
-            scores=[self.scores[place] for place in places],
-            decisions=[self.decisions[place] for place in places],
+            answers=[self.answers[place] for place in places],
         )
 
 
@@ -84,14 +85,15 @@ def append(connection: Connection, requests: Sequence[Request]) -> int:
 
 
 def read(database_url: str, problem: str, start: datetime, end: datetime) -> pa.Table:
-    """Rows answered from `start` up to, not including, `end`, oldest first; `row` holds the columns as JSON text.
+    """Rows answered from `start` up to, not including, `end`, oldest first; `row` holds the columns as JSON text, `scores` a
+    JSON list where a model has several outputs.
 
     Raises: TransientError: the database is away. ConfigError: it refuses us.
     """
     query = (
         "COPY (SELECT request_id, position, version, to_char(served_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
-        " AS served_at, key, score, decision, row FROM request_log WHERE problem = %s AND served_at >= %s AND served_at < %s"
-        " ORDER BY request_log.served_at, request_id, position) TO STDOUT (FORMAT csv, HEADER)"
+        " AS served_at, key, score, decision, scores, row FROM request_log WHERE problem = %s AND served_at >= %s"
+        " AND served_at < %s ORDER BY request_log.served_at, request_id, position) TO STDOUT (FORMAT csv, HEADER)"
     )
     answer = io.BytesIO()
     with closing(connect(database_url)) as connection, connection.cursor() as cursor:
@@ -112,6 +114,13 @@ def read(database_url: str, problem: str, start: datetime, end: datetime) -> pa.
     )
 
 
+def scores_of(rows: pa.Table) -> npt.NDArray[np.float64]:
+    """What was answered: shape (n,) with one output, (n, k) with several; rows of one version."""
+    if rows.num_rows and rows["scores"].null_count == 0:
+        return np.asarray([json.loads(text) for text in rows["scores"].to_pylist()], np.float64)
+    return np.asarray(rows["score"].to_numpy(), np.float64)
+
+
 def typed(values: Sequence[Any], kind: str) -> pa.Array:
     """Values of one column of logged rows, as the type that the problem file declares.
 
@@ -129,11 +138,11 @@ def typed(values: Sequence[Any], kind: str) -> pa.Array:
 
 
 def find(database_url: str, problem: str, request_id: str) -> list[dict[str, Any]]:
-    """The rows of one request in their order: position, version, served_at, key, score, decision; none when unknown.
+    """The rows of one request in their order: position, version, served_at, key, score, decision, scores; none when unknown.
 
     Raises: TransientError: the database is away. ConfigError: it refuses us, or has no request log.
     """
-    names = ("position", "version", "served_at", "key", "score", "decision")
+    names = ("position", "version", "served_at", "key", "score", "decision", "scores")
     query = f"SELECT {', '.join(names)} FROM request_log WHERE problem = %s AND request_id = %s ORDER BY position"  # noqa: S608
     with closing(connect(database_url)) as connection, connection.cursor() as cursor:
         try:
@@ -172,9 +181,8 @@ def about(database_url: str, problem: str, keys: Collection[str], texts: Collect
 
 def _rows(request: Request) -> Iterator[tuple[object, ...]]:
     served_at = request.served_at.astimezone(UTC).isoformat()
-    for position, (key, row, score, decision) in enumerate(
-        zip(request.keys, request.rows, request.scores, request.decisions, strict=True)
-    ):
+    for position, (key, row, answer) in enumerate(zip(request.keys, request.rows, request.answers, strict=True)):
+        score, decision, scores = answer["score"], answer["decision"], answer.get("scores")
         yield (
             request.request_id,
             position,
@@ -183,8 +191,9 @@ def _rows(request: Request) -> Iterator[tuple[object, ...]]:
             served_at,
             key,
             json.dumps(row, ensure_ascii=False, allow_nan=False),
-            repr(score),
-            decision,
+            None if score is None else repr(score),
+            decision if isinstance(decision, bool) else None,
+            None if scores is None else json.dumps(list(scores.values())),
         )
 
 

@@ -15,10 +15,12 @@ import pyarrow as pa
 
 from ml import features
 from ml.errors import DataError
-from ml.problem import Feature
+from ml.problem import TASKS, Feature
 from ml.redaction import Rule
 from ml.tables import ARROW_TYPES
 
+Floats = npt.NDArray[np.float64]
+Decision = bool | str | list[str] | None
 CHUNK = 16_384
 WANTED = {
     "number": "a number",
@@ -37,7 +39,9 @@ class Scorer:
     version_dir: Path
     columns: dict[str, Feature]
     timezone: str
-    threshold: float
+    task: str = "binary"
+    outputs: tuple[str, ...] = ()  # names of what it answers, in order
+    thresholds: tuple[float, ...] = ()  # of each output that says yes or no
     redact: dict[str, Rule] = field(default_factory=dict)  # what the rows that it learned from went through
 
     @classmethod
@@ -49,7 +53,15 @@ class Scorer:
         try:
             about = json.loads((model_dir / "model.json").read_text())
             columns = {name: Feature.model_validate(feature) for name, feature in about["features"].items()}
-            scorer = cls(model_dir, columns, about["timezone"], about["threshold"], about.get("redact", {}))
+            scorer = cls(
+                model_dir,
+                columns,
+                about["timezone"],
+                about["task"],
+                tuple(about["outputs"]),
+                tuple(about["thresholds"]),
+                about.get("redact", {}),
+            )
             scorer.score(scorer.table(scorer.example["rows"]))
         except (OSError, KeyError, ValueError) as error:
             raise DataError(f"{model_dir} holds no whole model ({error}). Train again, or restore the folder.") from error
@@ -60,6 +72,34 @@ class Scorer:
         """Rows with the scores that training saw for them: {"rows": [...], "scores": [...]}."""
         content: dict[str, Any] = json.loads((self.version_dir / "example.json").read_text())
         return content
+
+    @property
+    def threshold(self) -> float:
+        """The score from which a single answer is yes; one half where no single output says yes or no."""
+        return self.thresholds[0] if self.task == "binary" else 0.5
+
+    def decisions(self, scores: Floats) -> list[Decision]:
+        """What the scores of every row mean: yes or no, the likeliest class, the labels that hold, nothing for numbers."""
+        if self.task == "binary":
+            return list((scores >= self.thresholds[0]).tolist())
+        if self.task == "multiclass":
+            return [self.outputs[place] for place in np.argmax(scores, axis=1).tolist()]
+        if self.task == "multilabel":
+            yes = (scores >= np.asarray(self.thresholds)).tolist()
+            return [[name for name, holds in zip(self.outputs, row, strict=True) if holds] for row in yes]
+        return [None] * len(scores)
+
+    def answers(self, scores: Floats) -> list[dict[str, Any]]:
+        """Per row `score` and `decision`; with several outputs `scores` by name, and `score` is the largest probability."""
+        decided = self.decisions(scores)
+        if scores.ndim == 1:
+            return [{"score": score, "decision": said} for score, said in zip(scores.tolist(), decided, strict=True)]
+        largest = [None] * len(scores) if TASKS[self.task].label == "number" else scores.max(axis=1).tolist()
+        named = [dict(zip(self.outputs, row, strict=True)) for row in scores.tolist()]
+        return [
+            {"score": score, "decision": said, "scores": every}
+            for score, said, every in zip(largest, decided, named, strict=True)
+        ]
 
     @cached_property
     def _call(self) -> Any:
@@ -85,8 +125,8 @@ class Scorer:
         }
         return pa.table(values)
 
-    def score(self, rows: pa.Table) -> npt.NDArray[np.float64]:
-        """Probability of a positive per row, shape (n,).
+    def score(self, rows: pa.Table) -> Floats:
+        """What the model answers: shape (n,) with one output, (n, k) with several.
 
         Raises: DataError: a column of the model is missing in `rows`.
         """
@@ -101,7 +141,20 @@ class Scorer:
             call(**{name: tf.constant(column[start : start + CHUNK]) for name, column in raw.items()})["score"].numpy()
             for start in range(0, rows.num_rows, CHUNK)
         ]
-        return np.concatenate(parts).astype(np.float64) if parts else np.zeros(0)
+        empty = np.zeros((0, len(self.outputs)) if len(self.outputs) > 1 else 0)
+        return np.concatenate(parts).astype(np.float64) if parts else empty
+
+
+def in_words(answer: Mapping[str, Any]) -> str:
+    """An answer in a few words: `0.2431, which means no`."""
+    scores, decision = answer.get("scores"), answer["decision"]
+    said = ", ".join(f"{name} {score:.4g}" for name, score in scores.items()) if scores else f"{answer['score']:.4f}"
+    if decision is None:
+        return said
+    if isinstance(decision, bool):
+        return f"{said}, which means {'yes' if decision else 'no'}"
+    names = ", ".join(decision) if isinstance(decision, list) else decision
+    return f"{said}, which means {names or 'none of them'}"
 
 
 def _value(value: Any, name: str, kind: str, number: int) -> Any:

@@ -93,14 +93,14 @@ def _example(deployment: Deployment, version: Champion) -> dict[str, Any]:
 
 
 def _ask(
-    deployment: Deployment, version: Champion, rows: list[dict[str, Any]], scores: list[float]
+    deployment: Deployment, version: Champion, rows: list[dict[str, Any]], scores: list[Any]
 ) -> tuple[dict[str, object], dict[str, object]]:
     """The request and its answer, when version and scores are the expected ones."""
     request: dict[str, object] = {"rows": rows}
     answer = deployment.service.predict(request)
     if answer["version"] != version.version:
         raise WrongAnswerError(f"The service was given version {version.version} and answers with version {answer['version']}.")
-    served = np.array([prediction["score"] for prediction in answer["predictions"]], dtype=np.float64)
+    served = np.array([_scores(prediction) for prediction in answer["predictions"]], dtype=np.float64)
     difference = np.max(np.abs(served - np.array(scores)))
     if not difference <= deployment.context.problem.serving.tolerance:
         raise WrongAnswerError(
@@ -108,6 +108,11 @@ def _ask(
             f"[serving] tolerance allows {deployment.context.problem.serving.tolerance:g}."
         )
     return request, answer
+
+
+def _scores(prediction: dict[str, Any]) -> float | list[float]:
+    """What a prediction says, as the example's file holds it."""
+    return list(prediction["scores"].values()) if "scores" in prediction else float(prediction["score"])
 
 
 def _write_down(deployment: Deployment, champion: Champion, deployed: Deployed) -> None:

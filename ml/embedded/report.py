@@ -7,6 +7,7 @@ from rich.table import Table
 
 from ml.embedded.stack import AIRFLOW_USER, Stack
 from ml.registry import Registry
+from ml.scoring import in_words
 
 SIDES = ("candidate", "champion", "baseline")
 
@@ -60,7 +61,7 @@ def _answer(answer: dict[str, Any] | None) -> str:
     if not answer or not answer.get("predictions"):
         return ""
     first = answer["predictions"][0]
-    return f"; asked about {first['key']} it says {first['score']:.4f}, which means {'yes' if first['decision'] else 'no'}"
+    return f"; asked about {first['key']} it says {in_words(first)}"
 
 
 def _traffic(traffic: dict[str, int] | None) -> str:

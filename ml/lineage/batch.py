@@ -22,7 +22,7 @@ from ml.snapshot import ROWS
 from ml.tables import DAY
 from ml.window import Window
 
-IDS = ("request_id", "position", "version", "served_at", "key", "score", "decision")
+IDS = ("request_id", "position", "version", "served_at", "key", "score", "decision", "scores")
 
 
 @dataclass(frozen=True)

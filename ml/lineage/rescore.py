@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ml import snapshot
+from ml import requests, snapshot
 from ml.context import Context
 from ml.errors import DataError
 from ml.ledger import Champion
 from ml.lineage.batch import Blast, served_rows
-from ml.scoring import Scorer
+from ml.scoring import Decision, Scorer
 
 SCHEMA = pa.schema(
     [
@@ -25,9 +25,11 @@ SCHEMA = pa.schema(
         ("old_version", pa.int32()),
         ("old_score", pa.float64()),
         ("old_decision", pa.bool_()),
+        ("old_scores", pa.string()),
         ("new_version", pa.int32()),
         ("new_score", pa.float64()),
         ("new_decision", pa.bool_()),
+        ("new_scores", pa.string()),
         ("flipped", pa.bool_()),
     ]
 )
@@ -66,15 +68,35 @@ def rescore(context: Context, blast: Blast, clean: Champion, out: Path) -> Resco
 def _answered(rows: pa.Table, scorer: Scorer, version: int) -> pa.Table:
     """Old and new answers side by side; null where the clean champion has none."""
     asked = [_fitting(json.loads(text), scorer) for text in rows["row"].to_pylist()]
-    places = np.array([place for place, row in enumerate(asked) if row is not None], np.int64)
-    scores = np.full(rows.num_rows, np.nan)
-    if len(places):
-        scores[places] = scorer.score(scorer.table([row for row in asked if row is not None]))
-    absent, yes = np.isnan(scores), scores >= scorer.threshold
-    old = [rows[name].combine_chunks() for name in ("request_id", "position", "key", "served_at", "version", "score", "decision")]
-    flipped = yes != old[-1].to_numpy(zero_copy_only=False)
-    new = [pa.array(one, mask=absent) for one in (scores, yes, flipped)]
-    return pa.Table.from_arrays([*old, pa.array([version] * rows.num_rows, pa.int32()), *new], schema=SCHEMA)
+    places = [place for place, row in enumerate(asked) if row is not None]
+    new: list[dict[str, Any]] = [{} for _ in asked]
+    old = rows.select(["request_id", "position", "key", "served_at", "version", "score", "decision", "scores"]).to_pylist()
+    if places:
+        scores = scorer.score(scorer.table([row for row in asked if row is not None]))
+        for place, said, then in zip(places, scorer.answers(scores), _then(rows.take(places), scorer), strict=True):
+            new[place] = said | {"flipped": said["decision"] != then}
+    told = [
+        {**{f"old_{name}": was.pop(name) for name in ("version", "score", "decision", "scores")}, **was, "new_version": version}
+        | _columns(said)
+        for was, said in zip(old, new, strict=True)
+    ]
+    return pa.Table.from_pylist(told, schema=SCHEMA)
+
+
+def _then(rows: pa.Table, scorer: Scorer) -> list[Decision]:
+    """What was decided then; of several outputs, what their logged scores mean."""
+    scores = requests.scores_of(rows)
+    return rows["decision"].to_pylist() if scores.ndim == 1 else scorer.decisions(scores)
+
+
+def _columns(said: dict[str, Any]) -> dict[str, Any]:
+    decision, scores = said.get("decision"), said.get("scores")
+    return {
+        "new_score": said.get("score"),
+        "new_decision": decision if isinstance(decision, bool) else None,
+        "new_scores": json.dumps(list(scores.values())) if scores else None,
+        "flipped": said.get("flipped"),
+    }
 
 
 def _fitting(row: dict[str, Any], scorer: Scorer) -> dict[str, Any] | None:

@@ -1,6 +1,7 @@
 """What lineage found, told to a person."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ml.ledger import Entry
 from ml.lineage.batch import Blast, Model
@@ -46,10 +47,7 @@ def of_upstream(found: Upstream) -> list[str]:
 def of_prediction(found: Prediction) -> list[str]:
     """A request with its answers, then its version."""
     first = found.rows[0]
-    answers = [
-        f"  row {row['position']} (key {row['key'] or 'none'}): score {row['score']:.4f}, {'yes' if row['decision'] else 'no'}"
-        for row in found.rows[:SHOWN]
-    ]
+    answers = [f"  row {row['position']} (key {row['key'] or 'none'}): {_said(row)}" for row in found.rows[:SHOWN]]
     if len(found.rows) > SHOWN:
         answers.append(f"  and {len(found.rows) - SHOWN} more rows; --json names all")
     asked = f"Request {found.request_id}, answered {first['served_at']:%Y-%m-%d %H:%M:%S} UTC by version {first['version']}"
@@ -69,3 +67,10 @@ def _entries(title: str, entries: tuple[Entry, ...]) -> Iterator[str]:
         yield f"  entry {entry.id}: {entry.kind} of version {entry.version}, {entry.at:%Y-%m-%d %H:%M} UTC, by {entry.actor}"
     if len(entries) > SHOWN:
         yield f"  and {len(entries) - SHOWN} more; --json names all"
+
+
+def _said(row: Mapping[str, Any]) -> str:
+    """A logged answer: a score with yes or no, or the scores of several outputs."""
+    if row["scores"]:
+        return f"scores {row['scores']}"
+    return f"score {row['score']:.4f}" + ("" if row["decision"] is None else f", {'yes' if row['decision'] else 'no'}")

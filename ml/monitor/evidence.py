@@ -30,7 +30,7 @@ INSTANT = timedelta(microseconds=1)
 
 @dataclass(frozen=True)
 class Labelled:
-    """Answers whose truth is known by now, one per key: `scores` and `labels`, shapes (n,)."""
+    """Answers whose truth is known by now, one per key: `scores` and `labels`, shapes (n,), (n, k) with several outputs."""
 
     scores: Floats
     labels: Floats
@@ -86,7 +86,7 @@ def gather(context: Context, champion: Champion, moment: datetime) -> Evidence:
         num_requests=ours.num_rows,
         num_others=served.num_rows - ours.num_rows,
         columns=columns,
-        scores=_floats(ours["score"].take(choose(ours.num_rows))),
+        scores=requests.scores_of(ours.take(choose(ours.num_rows))),
         absent=absent | strange,
         reference=reference,
         labelled=_labelled(context, champion, moment),
@@ -185,7 +185,7 @@ def _labelled(context: Context, champion: Champion, moment: datetime) -> Labelle
     joined = [(place, known[key]) for key, place in zip(unique.tolist(), first.tolist(), strict=True) if key in known]
     places = np.asarray([place for place, _ in joined], dtype=np.int64)
     return Labelled(
-        scores=_floats(keyed["score"].take(places)),
+        scores=requests.scores_of(keyed.take(places)),
         labels=np.asarray([label for _, label in joined], dtype=np.float64),
         num_repeated=keyed.num_rows - len(unique),
         num_keyless=served.num_rows - keyed.num_rows,
@@ -226,4 +226,6 @@ def _instants(column: pa.ChunkedArray, zone: str) -> pa.ChunkedArray:
 
 
 def _floats(column: pa.ChunkedArray) -> Floats:
-    return np.asarray(column.to_numpy(), dtype=np.float64)
+    """Scores of a file: numbers, or a list of them per row."""
+    several = pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)
+    return np.asarray(column.to_pylist() if several else column.to_numpy(), dtype=np.float64)

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from ml import drift, metrics
-from ml.drift import Cells, Shift
+from ml.drift import Cells, Floats, Shift
 from ml.monitor.evidence import Evidence, Labelled, choose
 from ml.problem import Drift, Problem
 from ml.records import DriftFinding, Interval
@@ -16,12 +16,13 @@ Kind = Literal["data", "prediction", "concept"]
 Judgement = Literal["drift", "no drift", "not assessable"]
 KINDS: tuple[Kind, ...] = ("data", "prediction", "concept")
 STRINGS = ("category", "zip")
+SCORE = "score"
 LONGEST = 30  # characters of a value that a sentence quotes
 
 
 def findings(evidence: Evidence, problem: Problem) -> list[DriftFinding]:
     """Every column, the scores, the live quality and the calibration, each with its numbers and a sentence."""
-    return [*_data(evidence, problem), _prediction(evidence, problem.drift), *_concept(evidence, problem)]
+    return [*_data(evidence, problem), *_prediction(evidence, problem), *_concept(evidence, problem)]
 
 
 def column_cells(evidence: Evidence, problem: Problem) -> dict[str, Cells]:
@@ -89,14 +90,25 @@ def _data(evidence: Evidence, problem: Problem) -> list[DriftFinding]:
     return found
 
 
-def _prediction(evidence: Evidence, policy: Drift) -> DriftFinding:
+def outputs(scores: Floats, problem: Problem) -> dict[str, Floats]:
+    """Scores by name, each shape (n,): `score`, or `score of NAME` where there are several."""
+    if scores.ndim == 1:
+        return {SCORE: scores}
+    return {f"{SCORE} of {name}": scores[:, place] for place, name in enumerate(problem.outputs)}
+
+
+def _prediction(evidence: Evidence, problem: Problem) -> list[DriftFinding]:
+    policy, promised, served = problem.drift, evidence.reference.scores, evidence.scores
     if evidence.num_requests < policy.minimum_rows:
-        return _unknown("prediction", "score", _too_few(evidence.num_requests, "requests", policy))
-    if len(evidence.reference.scores) == 0:
-        return _unknown("prediction", "score", "the champion's evaluation scored no rows")
-    moved = drift.shift(drift.number_cells(evidence.reference.scores, evidence.scores))
-    detail = f", mean {np.mean(evidence.scores):.3g} against {np.mean(evidence.reference.scores):.3g} in the evaluation"
-    return _shift_finding("prediction", "score", moved, detail, policy, level=1 - policy.confidence)
+        return [_unknown("prediction", SCORE, _too_few(evidence.num_requests, "requests", policy))]
+    if len(promised) == 0:
+        return [_unknown("prediction", SCORE, "the champion's evaluation scored no rows")]
+    now, found = outputs(served, problem), []
+    for name, before in outputs(promised, problem).items():
+        moved = drift.shift(drift.number_cells(before, now[name]))
+        detail = f", mean {np.mean(now[name]):.3g} against {np.mean(before):.3g} in the evaluation"
+        found.append(_shift_finding("prediction", name, moved, detail, policy, level=(1 - policy.confidence) / len(now)))
+    return found
 
 
 def _concept(evidence: Evidence, problem: Problem) -> list[DriftFinding]:
@@ -107,7 +119,7 @@ def _concept(evidence: Evidence, problem: Problem) -> list[DriftFinding]:
         return [_unknown("concept", subject, why) for subject in (name, "calibration")]
     kept = choose(len(known.labels))
     sample = Labelled(known.scores[kept], known.labels[kept], known.num_repeated, known.num_keyless, known.num_waiting)
-    return [_quality(sample, evidence.reference.promised.get(name), problem), _calibration(known, policy)]
+    return [_quality(sample, evidence.reference.promised.get(name), problem), *_calibration(known, problem)]
 
 
 def _quality(known: Labelled, promised: Interval | None, problem: Problem) -> DriftFinding:
@@ -131,16 +143,27 @@ def _quality(known: Labelled, promised: Interval | None, problem: Problem) -> Dr
     )
 
 
-def _calibration(known: Labelled, policy: Drift) -> DriftFinding:
-    gap, p_value = drift.rate_gap(known.scores, known.labels)
+def _calibration(known: Labelled, problem: Problem) -> list[DriftFinding]:
+    """Per output, whether the mean of the scores is that of the labels; numbers are measured in their own deviations."""
+    labels, level = outputs(known.labels, problem), (1 - problem.drift.confidence) / len(outputs(known.labels, problem))
+    names = {name: name.replace(SCORE, "calibration") for name in labels}
+    scores = outputs(known.scores, problem)
+    return [_mean_gap(names[name], scores[name], labels[name], problem, level=level) for name in labels]
+
+
+def _mean_gap(subject: str, scores: Floats, labels: Floats, problem: Problem, *, level: float) -> DriftFinding:
+    policy, numbers = problem.drift, problem.task.label == "number"
+    unit = float(labels.std()) or 1.0 if numbers else 1.0
+    gap, p_value = drift.rate_gap(scores / unit, labels / unit)
+    means = [f"{one.mean():.4g}" if numbers else f"{one.mean():.1%}" for one in (scores, labels)]
     sentence = (
-        f"predicted {known.scores.mean():.1%}, observed {known.labels.mean():.1%}: "
-        f"gap {gap:+.3f}, limit {policy.rate_gap:g} either way, {_chance(p_value)}"
+        f"predicted {means[0]}, observed {means[1]}: "
+        f"gap {gap:+.3f}{' deviations' if numbers else ''}, limit {policy.rate_gap:g} either way, {_chance(p_value)}"
     )
     return DriftFinding(
         kind="concept",
-        subject="calibration",
-        drifted=abs(gap) > policy.rate_gap and p_value < 1 - policy.confidence,
+        subject=subject,
+        drifted=abs(gap) > policy.rate_gap and p_value < level,
         value=gap,
         limit=policy.rate_gap,
         p_value=p_value,

@@ -70,7 +70,7 @@ def drift_section(compared: dict[str, Cells], policy: Drift) -> Section:
     names = list(sides[0].columns)
     definition = DataDefinition(categorical_columns=names)
     how = {"method": "jensenshannon", "threshold": policy.effect * NATURAL}
-    columns = [name for name in names if name != SCORE]  # the share is one of columns
+    columns = [name for name in names if not name.startswith(SCORE)]  # the share is one of columns
     parts = [DriftedColumnsCount(columns=columns, drift_share=policy.columns_share, **how)] if columns else []
     parts += [ValueDrift(column=name, **how) for name in names]
     reference, current = (Dataset.from_pandas(side, data_definition=definition) for side in sides)
@@ -118,9 +118,13 @@ def _sections(context: Context, record: Monitored) -> list[Section]:
     if evidence.num_requests >= policy.minimum_rows:
         compared = judge.column_cells(evidence, context.problem)
         if len(evidence.reference.scores):
-            compared[SCORE] = drift.number_cells(evidence.reference.scores, evidence.scores)
+            now = judge.outputs(evidence.scores, context.problem)
+            before = judge.outputs(evidence.reference.scores, context.problem)
+            compared |= {f"predicted {name}": drift.number_cells(before[name], scores) for name, scores in now.items()}
         sections += [drift_section(compared, policy)] if compared else []
-    if len(evidence.labelled.labels) >= policy.minimum_rows and len(np.unique(evidence.labelled.labels)) == 2:
+    yes_or_no = context.problem.problem.task == "binary"  # of other tasks the table above says what is known
+    enough = len(evidence.labelled.labels) >= policy.minimum_rows
+    if yes_or_no and enough and len(np.unique(evidence.labelled.labels)) == 2:
         sections.append(_quality(context, champion, evidence))
     return sections
 

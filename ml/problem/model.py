@@ -85,6 +85,10 @@ class Drift(Section):
     effect: float = Field(0.2, gt=0, description="smallest shift that counts: Jensen-Shannon distance, 0 to 1")
     columns_share: float = Field(0.3, gt=0, le=1, description="share of columns that must shift to call it data drift")
     quality_drop: float = Field(0.05, gt=0, description="loss of live quality against the evaluation that counts, metric units")
-    rate_gap: float = Field(0.08, gt=0, description="gap between predicted and observed rate that counts, in probability")
+    rate_gap: float = Field(
+        0.08,
+        gt=0,
+        description="gap between predicted and observed mean that counts: in probability, of numbers in their deviations",
+    )
     cooldown_days: int = Field(7, ge=0, description="days before drift may ask for another retrain")
     retrain_on: tuple[Literal["data", "prediction", "concept"], ...] = Field(("concept",), description="what asks for a retrain")

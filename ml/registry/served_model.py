@@ -26,7 +26,7 @@ class ServedModel(PythonModel):  # type: ignore[misc]  # mlflow is not followed
         folder = Path(context.artifacts["model"])
         about = json.loads((folder / "model.json").read_text())
         self.types = {name: feature["type"] for name, feature in about["features"].items()}
-        self.zone, self.threshold = ZoneInfo(about["timezone"]), about["threshold"]
+        self.zone, self.threshold = ZoneInfo(about["timezone"]), about["thresholds"][0]
         self.loaded = tf.saved_model.load(str(folder / "saved_model"))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:

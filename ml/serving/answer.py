@@ -40,15 +40,12 @@ def answer(model: Model, body: bytes, *, problem: str, served_at: datetime) -> t
     rows = parse(body)
     columns = [model.learned.row(row) for row in rows.columns] if model.learned.rules else rows.columns
     scores = _scores(model, columns)
-    decisions = scores >= model.scorer.threshold
+    answers = model.scorer.answers(scores)
     request_id = str(uuid4())
-    predictions = [
-        {"key": key, "score": score, "decision": decision}
-        for key, score, decision in zip(rows.keys, scores.tolist(), decisions.tolist(), strict=True)
-    ]
+    predictions = [{"key": key} | said for key, said in zip(rows.keys, answers, strict=True)]
     version = model.id.version
     reply = to_json({"problem": problem, "version": version, "request_id": request_id, "predictions": predictions})
-    logged = Request(request_id, problem, version, served_at, rows.keys, columns, scores.tolist(), decisions.tolist())
+    logged = Request(request_id, problem, version, served_at, rows.keys, columns, answers)
     return reply, logged
 
 
@@ -102,7 +99,7 @@ def _scores(model: Model, columns: list[dict[str, Any]]) -> npt.NDArray[np.float
         scores = model.scorer.score(model.scorer.table(columns))
     except (OverflowError, pa.ArrowInvalid) as error:  # such as a time in the year 1 at +14:00
         raise DataError(f"A value lies outside what the model can take: {error}.") from error
-    finite = np.isfinite(scores)
+    finite = np.isfinite(scores if scores.ndim == 1 else scores.sum(axis=1))
     if not finite.all():
         number = int(np.argmin(finite))
         raise DataError(

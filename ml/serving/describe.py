@@ -43,12 +43,15 @@ def full(live: LiveModel) -> dict[str, Any]:
     about = live.problem.problem
     model = live.state.current
     asked = {"title": about.title, "description": about.description, "owner": about.owner, "positive": about.positive}
-    return short(live) | asked | (_columns(model) if model else {"columns": {}, "threshold": None, "example": None})
+    none: dict[str, Any] = {"columns": {}, "task": about.task, "outputs": [], "thresholds": [], "example": None}
+    return short(live) | asked | (_columns(model) if model else none)
 
 
 def _columns(model: Model) -> dict[str, Any]:
     return {
         "columns": {name: feature.type for name, feature in model.scorer.columns.items()},
-        "threshold": model.scorer.threshold,
+        "task": model.scorer.task,
+        "outputs": list(model.scorer.outputs),
+        "thresholds": list(model.scorer.thresholds),
         "example": {"rows": model.scorer.example["rows"][:1]},
     }

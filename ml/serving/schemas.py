@@ -27,8 +27,11 @@ class Prediction(BaseModel):
     """One answer."""
 
     key: str | None = Field(description="as sent, as text")
-    score: float = Field(description="probability of a positive, 0 to 1")
-    decision: bool = Field(description="whether the score reaches the model's threshold")
+    score: float | None = Field(description="probability of a yes, or the number; of several probabilities the largest")
+    decision: bool | str | list[str] | None = Field(
+        description="whether the score reaches the model's threshold; the class; the labels that hold; null for numbers"
+    )
+    scores: dict[str, float] | None = Field(None, description="every output by name, where there are several")
 
 
 class Answer(BaseModel):

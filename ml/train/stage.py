@@ -79,7 +79,9 @@ def _export(context: Context, fitted: fit.Fitted, test: fit.Arrays, threshold: f
     about: dict[str, Any] = {
         "problem": context.problem.name,
         "run_key": context.run_key,
-        "threshold": threshold,
+        "task": context.problem.problem.task,
+        "outputs": list(context.problem.outputs),
+        "thresholds": [threshold],
         "redact": context.problem.privacy.redact,  # what its rows went through, so that the service does the same
     }
     encoding = snapshot.encoding_of(context)

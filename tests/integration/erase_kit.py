@@ -128,7 +128,9 @@ class World:
     def ask(self, keys: list[str | None], stories: list[str]) -> None:
         rows = [{"city": "Oslo", "amount": 1.0, "story": story} for story in stories]
         size = len(keys)
-        asked = requests.Request(f"r{random.random()}", self.name, 1, NIGHT, keys, rows, [0.5] * size, [True] * size)
+        asked = requests.Request(
+            f"r{random.random()}", self.name, 1, NIGHT, keys, rows, [{"score": 0.5, "decision": True}] * size
+        )
         with closing(database.connect(self.database_url)) as connection:
             requests.append(connection, [asked])
 

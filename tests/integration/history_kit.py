@@ -162,7 +162,15 @@ class History:
         """A request that a version answered."""
         request_id = f"r{int(self.random.integers(10**12))}"
         rows = [{"carrier": "UA", "distance": float(100 * number)} for number in range(size)]
-        asked = Request(request_id, self.context.problem.name, version, moment, ["k"] * size, rows, [0.04] * size, [False] * size)
+        asked = Request(
+            request_id,
+            self.context.problem.name,
+            version,
+            moment,
+            ["k"] * size,
+            rows,
+            [{"score": 0.04, "decision": False}] * size,
+        )
         with closing(psycopg2.connect(self.context.settings.database_url)) as connection:
             requests.append(connection, [asked])
         return request_id

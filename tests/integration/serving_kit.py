@@ -23,6 +23,7 @@ from ml.settings import PROJECT, Settings
 from ml.store import digest
 
 TOKEN = "a token of the tests"
+YES_OR_NO = {"task": "binary", "outputs": ["late"], "thresholds": [0.05]}
 FEATURES = {"carrier": {"type": "category"}, "distance": {"type": "number"}}
 ROWS: list[dict[str, Any]] = [
     {"carrier": "UA", "distance": 1400.0},
@@ -77,7 +78,7 @@ def make_model(store: Path, problem: str, version: int, *, run_key: str = "", ex
     folder.mkdir(parents=True)
     net = Net()
     tf.saved_model.save(net, str(folder / "saved_model"), signatures={"serving_default": net.serve})
-    about = {"problem": problem, "run_key": run_key, "features": FEATURES, "timezone": "UTC", "threshold": 0.05}
+    about = {"problem": problem, "run_key": run_key, "features": FEATURES, "timezone": "UTC"} | YES_OR_NO
     (folder / "model.json").write_text(json.dumps(about))
     scores = [score_of(example_of or version, row) for row in ROWS]
     (folder / "example.json").write_text(json.dumps({"rows": ROWS, "scores": scores}))

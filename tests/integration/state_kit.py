@@ -133,7 +133,11 @@ def make_model(folder: Path, run_key: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     signature = serve.get_concrete_function(**{name: tf.TensorSpec([None], kind, name) for name, kind in kinds.items()})
     tf.saved_model.save(tf.Module(), str(folder / "saved_model"), signatures={"serving_default": signature})
-    about = {"problem": "late", "run_key": run_key, "features": FEATURES, "timezone": "America/New_York", "threshold": 0.3}
+    about = {"problem": "late", "run_key": run_key, "features": FEATURES, "timezone": "America/New_York"} | {
+        "task": "binary",
+        "outputs": ["late"],
+        "thresholds": [0.3],
+    }
     (folder / "model.json").write_text(json.dumps(about))
     (folder / "example.json").write_text(json.dumps({"rows": ROWS, "scores": [0.0] * len(ROWS)}))
     scorer = Scorer.load(folder)

@@ -119,8 +119,7 @@ def serve(context: Context, rows: list[dict], at: datetime) -> None:
         served_at=at,
         keys=[None] * len(rows),
         rows=rows,
-        scores=[0.1] * len(rows),
-        decisions=[False] * len(rows),
+        answers=[{"score": 0.1, "decision": False}] * len(rows),
     )
     with closing(connect(context.settings.database_url)) as connection:
         requests.append(connection, [asked])

@@ -152,8 +152,7 @@ class World:
             served_at=at,
             keys=list(keys),
             rows=rows,
-            scores=[float(score) for score in scores],
-            decisions=[bool(score >= 0.5) for score in scores],
+            answers=[{"score": float(score), "decision": bool(score >= 0.5)} for score in scores],
         )
         with closing(connect(self.url)) as connection:
             requests.append(connection, [asked])

@@ -13,6 +13,7 @@ from ml.problem import Feature, Training
 from ml.scoring import Scorer
 from ml.train import baseline, export, fit
 
+ABOUT = {"problem": "p", "run_key": "r", "task": "binary", "outputs": ["late"], "thresholds": [0.4]}
 FEATURES = {"colour": Feature(type="category"), "size": Feature(type="number"), "note": Feature(type="text", tokens=5)}
 TRAINING = Training(layers=(8,), epochs=4, patience=2, batch_size=64)
 
@@ -68,7 +69,7 @@ def test_the_exported_model_takes_raw_rows_and_answers_alike(encoded, tmp_path):
     learned, rows, (_, _, test) = encoded
     fitted = train(encoded)
     expected = fit.predict(fitted.model, test)
-    export.write(tmp_path / "model", fitted.model, learned, about={"problem": "p", "run_key": "r", "threshold": 0.4})
+    export.write(tmp_path / "model", fitted.model, learned, about=ABOUT)
     export.write_example(tmp_path / "model", rows.slice(1000), expected)
     scorer = Scorer.load(tmp_path / "model")
     assert np.abs(scorer.score(rows.slice(1000)) - expected).max() < 1e-6
@@ -89,7 +90,7 @@ def test_the_exported_model_takes_raw_rows_and_answers_alike(encoded, tmp_path):
     ],
 )
 def test_a_row_that_does_not_fit_is_named(encoded, tmp_path, row, message):
-    scorer = Scorer(tmp_path, FEATURES, "UTC", 0.5)
+    scorer = Scorer(tmp_path, FEATURES, "UTC", thresholds=(0.5,))
     with pytest.raises(DataError, match=message):
         scorer.table([row])
 

@@ -24,7 +24,7 @@ VALUE = st.none() | st.booleans() | TEXT | st.floats(allow_nan=False, allow_infi
 
 def make_request(name: str, rows: list[dict[str, Any]] | None = None, *, at: datetime = NOON, problem: str = "p") -> Request:
     rows = rows if rows is not None else [{"a": 1}]
-    return Request(name, problem, 3, at, [None] * len(rows), rows, [0.25] * len(rows), [False] * len(rows))
+    return Request(name, problem, 3, at, [None] * len(rows), rows, [{"score": 0.25, "decision": False}] * len(rows))
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def wait_until_empty(log: RequestLog) -> None:
 def test_what_is_appended_is_read_back_exactly(connection, url, keys, values, score):
     problem = f"p{time.monotonic_ns()}"
     rows = [{"a": values.draw(VALUE), "b": values.draw(TEXT)} for _ in keys]
-    request = Request(problem, problem, 3, NOON, keys, rows, [score] * len(keys), [score > 0.5] * len(keys))
+    request = Request(problem, problem, 3, NOON, keys, rows, [{"score": score, "decision": score > 0.5}] * len(keys))
     assert requests.append(connection, [request]) == len(keys)
     read = requests.read(url, problem, NOON, NOON + timedelta(seconds=1))
     assert read.schema.equals(requests.SCHEMA)

@@ -28,7 +28,7 @@ from retraining.problems import ProblemFile
 STAGES = {
     "validate": "Check the rows against the expectation suite; bad rows go to `quarantine`, each with its rules.",
     "train": "Fit the network and export it so that it takes raw rows.",
-    "evaluate": "Score candidate, champion and baseline on the same rows.",
+    "evaluate": "Score candidate, champion and baselines on the same rows.",
     "gate": "Decide: promote, reject or not assessable, rule by rule.",
     "register": "Log the run in MLflow, and make a version there when the verdict says promote.",
 }

@@ -84,7 +84,7 @@ def _metrics(problem: Problem, evaluated: Evaluated) -> str:
     models: dict[str, Scores | None] = {
         "candidate": evaluated.candidate,
         f"champion {evaluated.champion_version or ''}".strip(): evaluated.champion,
-        f"baseline ({problem.success.baseline})": evaluated.baseline,
+        **{f"baseline {name}": scores for name, scores in evaluated.baselines.items()},
     }
     lines = [
         (_directed(name), *(_interval(scores.metrics.get(name)) if scores else "none" for scores in models.values()))

@@ -34,7 +34,7 @@ def decide(evaluated: Evaluated, problem: Problem, *, today: date, dry_run: bool
         _enough_rows(evaluated, problem),
         _freshness(evaluated, problem, today),
         *_floors(evaluated, problem),
-        _baseline(evaluated, problem),
+        *_baselines(evaluated, problem),
         _champion(evaluated, problem),
         *_slices(evaluated, problem),
         _calibration(evaluated, problem),
@@ -73,16 +73,15 @@ def _floors(evaluated: Evaluated, problem: Problem) -> list[Rule]:
     return rules
 
 
-def _baseline(evaluated: Evaluated, problem: Problem) -> Rule:
-    gain, limit = evaluated.gain_over_baseline, -problem.gate.baseline_margin
-    against = f"against the {problem.success.baseline} baseline"
-    return _rule(
-        "against the baseline",
-        gain.low,
-        limit,
-        gain.low > limit,
-        f"{_told(gain, problem)} {against}, more than {limit:+g} for sure is asked",
-    )
+def _baselines(evaluated: Evaluated, problem: Problem) -> list[Rule]:
+    """One rule for every simple model that must be beaten."""
+    limit = -problem.gate.baseline_margin
+    rules = []
+    for name in problem.success.must_beat:
+        gain = evaluated.gains_over[name]
+        sentence = f"{_told(gain, problem)} against the baseline {name}, more than {limit:+g} for sure is asked"
+        rules.append(_rule(f"against baseline {name}", gain.low, limit, gain.low > limit, sentence))
+    return rules
 
 
 def _champion(evaluated: Evaluated, problem: Problem) -> Rule:

@@ -1,5 +1,6 @@
 """The nouns: small frozen records that stages hand on, each a JSON file of its run and a plain dict over XCom."""
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import ClassVar, Literal
 
@@ -129,7 +130,7 @@ class Scores(Record):
 
 
 class Evaluated(Record):
-    """Candidate, champion and baseline on the same rows."""
+    """Candidate, champion and baselines on the same rows."""
 
     stage = "evaluate"
     rows_digest: str = Field("", description="of the snapshot whose test part was judged on")
@@ -138,12 +139,12 @@ class Evaluated(Record):
     newest_label: date
     positive_rate: float
     candidate: Scores
-    baseline: Scores
+    baselines: dict[str, Scores] = Field(description="per simple model: prior, median, last, linear, boosting")
     champion: Scores | None
     champion_version: int | None
     champion_problem: str = Field("", description="why a champion could not be compared; empty when it was, or there is none")
     gain_over_champion: Interval | None = Field(description="paired, in the direction where more is better")
-    gain_over_baseline: Interval = Field(description="paired, in the direction where more is better")
+    gains_over: dict[str, Interval] = Field(description="per baseline; paired, in the direction where more is better")
     slice_gains: dict[str, Interval] = Field(description="paired gain over the champion per slice with enough rows")
     slice_rows: dict[str, int]
     threshold: float = Field(description="the cheapest score to say yes from, under the problem's costs, on validation rows")
@@ -151,6 +152,10 @@ class Evaluated(Record):
     flips: int = Field(description="test rows where candidate and champion decide differently")
     calibration_error: float
     days: int = Field(description="days the test rows cover")
+
+    def hardest(self, names: Iterable[str]) -> str:
+        """Of some baselines the one that the candidate is least ahead of."""
+        return min(names, key=lambda name: self.gains_over[name].value)
 
 
 class Rule(Record):

@@ -135,12 +135,13 @@ def _metrics(evaluated: Evaluated, trained: Trained) -> dict[str, float]:
     models: dict[str, Scores | None] = {
         "candidate": evaluated.candidate,
         "champion": evaluated.champion,
-        "baseline": evaluated.baseline,
+        **evaluated.baselines,
     }
     intervals: dict[str, Interval | None] = {
         f"{model}/{name}": interval for model, scores in models.items() if scores for name, interval in scores.metrics.items()
     }
-    intervals["gain_over_champion"], intervals["gain_over_baseline"] = evaluated.gain_over_champion, evaluated.gain_over_baseline
+    intervals["gain_over_champion"] = evaluated.gain_over_champion
+    intervals |= {f"gain_over_{name}": gain for name, gain in evaluated.gains_over.items()}
     found = {name: interval.value for name, interval in intervals.items() if interval}
     for name, interval in intervals.items():
         found |= {f"{name}/low": interval.low, f"{name}/high": interval.high} if interval else {}

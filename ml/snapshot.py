@@ -17,7 +17,7 @@ from ml.store import Store, digest
 
 PARTS = ("train", "validation", "test")
 ROWS, ENCODING, ENCODED = "rows.parquet", "encoding.json", "encoded.npz"  # by prepare
-MODEL, BASELINE, HISTORY, PROGRESS = "model", "baseline.npy", "history.json", "progress.json"  # by train
+MODEL, BASELINES, HISTORY, PROGRESS = "model", "baselines.npz", "history.json", "progress.json"  # by train
 SCORES, PLOTS = "scores.parquet", "plots"  # by evaluate
 REPORT = "registered/validation.html"  # by register, for MLflow: without what stands in single rows
 

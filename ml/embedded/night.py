@@ -203,7 +203,7 @@ def describe(night: Night) -> dict[str, Any]:
         "metrics": {
             "candidate": _metrics(evaluated.candidate),
             "champion": _metrics(evaluated.champion) if evaluated.champion else None,
-            "baseline": _metrics(evaluated.baseline),
+            "baseline": _metrics(evaluated.baselines[evaluated.hardest(night.problem.success.must_beat)]),
         },
         "verdict": {
             "decision": verdict.decision,

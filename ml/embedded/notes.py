@@ -28,7 +28,8 @@ def _read(path: Path) -> Fields | None:
 
 
 def _evaluated(record: Fields) -> str:
-    sides = {side: record[side]["metrics"] for side in ("candidate", "champion", "baseline") if record[side]}
+    models = {"candidate": record["candidate"], "champion": record["champion"], **record["baselines"]}
+    sides = {side: scores["metrics"] for side, scores in models.items() if scores}
     metric = next(iter(sides["candidate"]))
     return f"{metric} " + ", ".join(f"{side} {metrics[metric]['value']:.4f}" for side, metrics in sides.items())
 

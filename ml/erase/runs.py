@@ -3,7 +3,7 @@
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from ml.erase.person import ERASED, Person
 from ml.erase.search import is_row_of
-from ml.snapshot import BASELINE, ENCODED, ENCODING, MODEL, PARTS, ROWS
+from ml.snapshot import BASELINES, ENCODED, ENCODING, MODEL, PARTS, ROWS
 from ml.store import Store
 
 NOTE = "erased.json"  # beside a run's rows: which erasures took rows out of them
@@ -52,8 +52,8 @@ def erase_rows(store: Store, run_key: str, person: Person, token: str) -> None:
     store.write_json(f"{folder}/{NOTE}", note | {token: dict(Counter(rows.filter(pc.invert(keep))["_part"].to_pylist()))})
     part = np.asarray(rows["_part"].to_pylist(), dtype=object)
     by_part = {name: kept[part == name] for name in PARTS}
-    _shorten(store, f"{folder}/{ENCODED}", {name: by_part[name] for name in PARTS})
-    _shorten(store, f"{folder}/{BASELINE}", {"": by_part["test"]})
+    _shorten(store, f"{folder}/{ENCODED}", lambda name: by_part[name.split(".")[0]])
+    _shorten(store, f"{folder}/{BASELINES}", lambda name: by_part["test"])
     with store.replacing(f"{folder}/{ROWS}") as path:
         pq.write_table(rows.filter(keep), path, compression="zstd")
 
@@ -117,17 +117,21 @@ def _theirs(rows: pa.Table, person: Person) -> list[str]:
     return found
 
 
-def _shorten(store: Store, name: str, kept: Mapping[str, npt.NDArray[np.bool_]]) -> None:
-    """Leave rows out of the arrays of a file; arrays that are short already were done before a kill."""
+def _shorten(store: Store, name: str, kept: Callable[[str], npt.NDArray[np.bool_]]) -> None:
+    """Leave rows out of the arrays of a file; arrays that are short already were done before a kill.
+
+    Args:
+        kept: which rows stay in the array of that name.
+    """
     if not store.exists(name):
         return
     loaded = np.load(io.BytesIO(store.read(name)), allow_pickle=False)
-    arrays = {key: loaded[key] for key in loaded.files} if name.endswith(".npz") else {"": loaded}
+    arrays = {key: loaded[key] for key in loaded.files}
     for key, array in arrays.items():
-        mask = kept[key.split(".")[0]]
+        mask = kept(key)
         arrays[key] = array[mask] if len(array) == len(mask) else array
     with store.replacing(name) as path, path.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays) if name.endswith(".npz") else np.save(file, arrays[""], allow_pickle=False)
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def _without_statistics(line: str) -> str:

@@ -1,4 +1,4 @@
-"""Stage 5: candidate, champion and baseline on the same frozen rows that none of them has learned from."""
+"""Stage 5: candidate, champion and baselines on the same frozen rows that none of them has learned from."""
 
 from ml.evaluate.stage import run
 

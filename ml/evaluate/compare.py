@@ -40,7 +40,7 @@ def compare(
 
     Args:
         rows: the test part with `_label`, `_day` and the slice columns, n rows.
-        scores: `candidate` and `baseline`, each shape (n,), same order as `rows`.
+        scores: `candidate` and every baseline by name, each shape (n,), same order as `rows`.
         threshold: say yes from this score on.
     """
     labels = rows["_label"].to_numpy().astype(np.float64)
@@ -57,12 +57,12 @@ def compare(
         newest_label=max(days),
         positive_rate=float(labels.mean()),
         candidate=_scores(labels, candidate, judged, success, gate),
-        baseline=_scores(labels, scores["baseline"], judged, success, gate),
+        baselines={name: _scores(labels, scores[name], judged, success, gate) for name in success.baselines},
         champion=_scores(labels, theirs, judged, success, gate) if theirs is not None else None,
         champion_version=champion.version if champion else None,
         champion_problem=champion.problem if champion else "",
         gain_over_champion=gain(theirs) if theirs is not None else None,
-        gain_over_baseline=gain(scores["baseline"]),
+        gains_over={name: gain(scores[name]) for name in success.baselines},
         slice_gains={name: gain(theirs, mask) for name, mask in judged.items()} if theirs is not None else {},
         slice_rows={name: int(mask.sum()) for name, mask in slices.items()},
         threshold=threshold,

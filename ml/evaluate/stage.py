@@ -1,4 +1,4 @@
-"""The stage: score three models on the run's test rows, write the evaluation, the scores and the plots."""
+"""The stage: score all models on the run's test rows, write the evaluation, the scores and the plots."""
 
 import logging
 
@@ -14,14 +14,14 @@ from ml.evaluate.compare import Champion, compare
 from ml.metrics import Floats
 from ml.records import Evaluated, Prepared, Scores, Trained
 from ml.scoring import Scorer
-from ml.snapshot import BASELINE, HISTORY, MODEL, PLOTS, SCORES
+from ml.snapshot import BASELINES, HISTORY, MODEL, PLOTS, SCORES
 from ml.tables import DAY
 
 log = logging.getLogger(__name__)
 
 
 def run(context: Context) -> Evaluated:
-    """Compare candidate, champion and baseline on the test part of the run.
+    """Compare candidate, champion and baselines on the test part of the run.
 
     A champion that cannot be scored does not stop the stage: the record says why, and the gate cannot promote.
     """
@@ -42,7 +42,8 @@ def _evaluate(context: Context, prepared: Prepared, champion_run: tuple[int, str
     labels = rows["_label"].to_numpy().astype(np.float64)
     candidate = Scorer.load(context.file(MODEL))
     champion = _champion(context, rows, *champion_run) if champion_run else None
-    scores = {"candidate": candidate.score(rows), "baseline": np.load(context.file(BASELINE), allow_pickle=False)}
+    with np.load(context.file(BASELINES)) as simple:
+        scores = {"candidate": candidate.score(rows), **simple}
     evaluated = compare(
         rows, scores, champion, threshold=candidate.threshold, success=context.problem.success, gate=context.problem.gate
     )
@@ -71,7 +72,7 @@ def _refuse_excluded(context: Context, prepared: Prepared) -> None:
 
 
 def _models(evaluated: Evaluated) -> dict[str, Scores]:
-    every = {"candidate": evaluated.candidate, "champion": evaluated.champion, "baseline": evaluated.baseline}
+    every = {"candidate": evaluated.candidate, "champion": evaluated.champion, **evaluated.baselines}
     return {name: scores for name, scores in every.items() if scores}
 
 

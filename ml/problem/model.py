@@ -7,6 +7,8 @@ from pydantic import Field
 from ml.problem.section import Section
 from ml.problem.task import Metric
 
+Baseline = Literal["prior", "median", "last", "linear", "boosting"]
+
 
 class Split(Section):
     """Which labelled days teach, which stop the training, which judge; always in time order."""
@@ -43,11 +45,21 @@ class Success(Section):
     """How a model is judged."""
 
     metric: Metric = Field("auc", description="what the gate compares; by default log_loss for multiclass, mae for numbers")
-    baseline: Literal["prior", "logistic"] = Field(
-        "logistic", description="the simple model to beat: the class rate or logistic regression"
+    must_beat: tuple[Baseline, ...] = Field(
+        ("prior", "linear"),
+        min_length=1,
+        description="simple models that the candidate must beat: rate, shares or mean; median; last value known of the entity; "
+        "logistic or ridge regression; gradient boosting",
     )
+    beside: tuple[Baseline, ...] = Field(("boosting",), description="simple models shown beside it, as a yardstick")
+    entity: tuple[str, ...] = Field((), description="features that together name what the baseline `last` looks back at")
     cost: Cost = Field(Cost(), description="decides the threshold of a yes")
     slices: tuple[str, ...] = Field((), description="columns whose values are judged one by one")
+
+    @property
+    def baselines(self) -> tuple[Baseline, ...]:
+        """Every simple model that is fitted: those to beat first."""
+        return tuple(dict.fromkeys((*self.must_beat, *self.beside)))
 
 
 class Gate(Section):
@@ -58,7 +70,7 @@ class Gate(Section):
     non_inferiority_margin: float | None = Field(
         None, gt=0, description="if set: a fresher model may pass when it is not worse than this, in metric units"
     )
-    baseline_margin: float = Field(0.0, ge=0, description="how far below the baseline a candidate may be, in metric units")
+    baseline_margin: float = Field(0.0, ge=0, description="how far below a baseline to beat a candidate may be, in metric units")
     slice_margin: float = Field(0.05, ge=0, description="loss against the champion allowed in any slice, in metric units")
     slice_rows: int = Field(300, ge=30, description="slices with fewer test rows are shown, not judged")
     calibration: float = Field(0.1, gt=0, description="largest expected calibration error, in probability")

@@ -114,6 +114,21 @@ class Problem(Section):
         return self
 
     @model_validator(mode="after")
+    def _baselines_fit(self) -> Self:
+        success = self.success
+        strange = sorted(set(success.entity) - set(self.features))
+        if strange:
+            raise ValueError(f"success.entity: {strange[0]!r} is not one of the features {sorted(self.features)}")
+        if "median" in success.baselines and self.task.label != "number":
+            raise ValueError("success.must_beat, success.beside: 'median' is for labels that are numbers; write 'prior'")
+        if "last" in success.baselines and not success.entity:
+            raise ValueError(
+                "success.entity: the baseline 'last' repeats the last known label of an entity, and no feature is said to name "
+                "one; write entity = [...], or take 'last' out of must_beat and beside"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _privacy_fits(self) -> Self:
         source, subject = self.source, self.privacy.subject
         others = {source.event_time, *source.labels, source.label_time, source.available_at, source.deleted, source.updated_at}

@@ -1,4 +1,4 @@
-"""The stage: fit, choose the threshold, export, prove that the export answers alike, score the baseline."""
+"""The stage: fit, choose the threshold, export, prove that the export answers alike, score the baselines."""
 
 import logging
 import time
@@ -12,9 +12,9 @@ from ml.errors import DataError
 from ml.features import encoder
 from ml.records import Prepared, Trained
 from ml.scoring import Scorer
-from ml.snapshot import BASELINE, ENCODING, HISTORY, MODEL, PROGRESS
+from ml.snapshot import ENCODING, HISTORY, MODEL, PROGRESS
 from ml.store import digest
-from ml.train import baseline, export, fit
+from ml.train import baselines, export, fit
 
 log = logging.getLogger(__name__)
 EXPORT_TOLERANCE = 1e-5
@@ -59,8 +59,7 @@ def _train(context: Context, rows_digest: str) -> Trained:
         false_negative=cost.false_negative,
     )
     difference = _export(context, fitted, test, threshold)
-    with context.store.replacing(context.name(BASELINE)) as path, path.open("wb") as file:
-        np.save(file, baseline.scores(about.success.baseline, train, test, sizes), allow_pickle=False)
+    baselines.write(context, sizes)
     return Trained(
         model_digest=digest(context.file(MODEL)),
         rows_digest=rows_digest,

@@ -124,7 +124,7 @@ def test_records_agree(both):
         Validated: {"num_ingested", "num_valid", "num_quarantined"},
         Prepared: {"rows_digest", "train", "validation", "test"},
         Trained: {"validation_loss", "epochs", "num_parameters"},
-        Evaluated: {"candidate", "gain_over_baseline", "confusion"},
+        Evaluated: {"candidate", "gains_over", "confusion"},
         Verdict: {"decision", "rules"},
     }.items():
         assert killed.record(kind).model_dump(include=fields) == calm.record(kind).model_dump(include=fields), kind

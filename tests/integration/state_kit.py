@@ -96,8 +96,10 @@ def make_evaluated(champion: int | None = None, **changes: Any) -> Evaluated:
 
     values: dict[str, Any] = {
         "num_rows": 6440, "newest_label": date(2013, 1, 31), "positive_rate": 0.24, "candidate": scores(0.74),
-        "baseline": scores(0.72), "champion": scores(0.73) if champion else None, "champion_version": champion,
-        "gain_over_champion": near(0.02) if champion else None, "gain_over_baseline": near(0.02),
+        "baselines": {"prior": scores(0.5), "linear": scores(0.72), "boosting": scores(0.75)},
+        "champion": scores(0.73) if champion else None, "champion_version": champion,
+        "gain_over_champion": near(0.02) if champion else None,
+        "gains_over": {"prior": near(0.24), "linear": near(0.02), "boosting": near(-0.01)},
         "slice_gains": {"carrier=AA": near(-0.01)} if champion else {}, "slice_rows": {"carrier=AA": 3000, "carrier=B6": 2500},
         "threshold": 0.3, "flips": 12, "calibration_error": 0.02, "days": 7,
         "confusion": {"true_positive": 847, "false_positive": 560, "true_negative": 4354, "false_negative": 679},
@@ -107,7 +109,7 @@ def make_evaluated(champion: int | None = None, **changes: Any) -> Evaluated:
 
 def make_verdict(decision: Decision = "promote", champion: int | None = None, *, dry_run: bool = False) -> Verdict:
     yes = decision == "promote"
-    rule = Rule(rule="against the baseline", value=0.01, limit=0.0, holds=yes, sentence="auc gain is too small")
+    rule = Rule(rule="against baseline linear", value=0.01, limit=0.0, holds=yes, sentence="auc gain is too small")
     return Verdict(decision=decision, rules=(rule,), champion_version=champion, dry_run=dry_run)
 
 

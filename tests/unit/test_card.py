@@ -51,8 +51,9 @@ def test_counts_suit_the_volume(confusion, num_rows, told):
 def test_shows_rules_models_slices_data_and_the_way_back():
     text = render()
     for part in (
-        "# Will it be late?", "**Verdict: promote.**", "| against the baseline | auc gain is too small | yes |", "champion 2",
-        "baseline (logistic)", "0.7400 (0.7300 to 0.7500)", "| carrier=AA | 3,000 |", "version 4, snapshot `abababababab`",
+        "# Will it be late?", "**Verdict: promote.**", "| against baseline linear | auc gain is too small | yes |", "champion 2",
+        "baseline boosting", "0.7400 (0.7300 to 0.7500)", "| carrier=AA | 3,000 |",
+        "version 4, snapshot `abababababab`",
         "python -m ml rollback --problem late", "`arr_delay`", "7 rows had no label yet",
     ):  # fmt: skip
         assert part in text, part

@@ -24,11 +24,15 @@ def scores(auc: float) -> Scores:
     return Scores(metrics={"auc": around(auc)} | rest, slices={})
 
 
+GAINS = {"prior": around(0.2), "linear": around(0.05), "boosting": around(-0.1)}  # behind what it need not beat
+
+
 def evaluated(**changes) -> Evaluated:
     plain = dict(
-        num_rows=6000, newest_label=date(2013, 1, 30), positive_rate=0.24, candidate=scores(0.70), baseline=scores(0.65),
-        champion=scores(0.66), champion_version=3, champion_problem="", gain_over_champion=around(0.04),
-        gain_over_baseline=around(0.05), slice_gains={}, slice_rows={}, threshold=0.3, flips=10, calibration_error=0.02, days=7,
+        num_rows=6000, newest_label=date(2013, 1, 30), positive_rate=0.24, candidate=scores(0.70),
+        baselines={"prior": scores(0.5), "linear": scores(0.65), "boosting": scores(0.71)}, champion=scores(0.66),
+        champion_version=3, champion_problem="", gain_over_champion=around(0.04), gains_over=GAINS, slice_gains={}, slice_rows={},
+        threshold=0.3, flips=10, calibration_error=0.02, days=7,
         confusion={"true_positive": 1, "false_positive": 1, "false_negative": 1, "true_negative": 1},
     )  # fmt: skip
     return Evaluated.model_validate(plain | changes)
@@ -53,7 +57,8 @@ FIRST = {"champion": None, "champion_version": None, "gain_over_champion": None}
         ({"num_rows": 3}, "not assessable", "enough test rows"),
         ({"newest_label": date(2013, 1, 1)}, "reject", "freshness"),
         ({"candidate": scores(0.5)}, "reject", "floor of auc"),
-        ({"gain_over_baseline": around(-0.2)}, "reject", "against the baseline"),
+        ({"gains_over": GAINS | {"linear": around(-0.2)}}, "reject", "against baseline linear"),
+        ({"gains_over": GAINS | {"prior": around(-0.2)}}, "reject", "against baseline prior"),
         ({"gain_over_champion": around(-0.2)}, "reject", "against the champion"),
         ({"gain_over_champion": None, "champion_problem": "it learned from them"}, "not assessable", "champion on the same rows"),
         ({"slice_gains": {"origin=EWR": around(-0.2)}}, "reject", "slice origin=EWR"),
@@ -94,7 +99,7 @@ def test_default_policy_never_promotes_what_may_be_worse(gain, half):
 )  # fmt: skip
 def test_promote_means_every_rule_holds(rows, auc, over_baseline, over_champion, error):
     verdict = decide(
-        strict(floors={"auc": 0.6}), num_rows=rows, candidate=scores(auc), gain_over_baseline=around(over_baseline),
+        strict(floors={"auc": 0.6}), num_rows=rows, candidate=scores(auc), gains_over=GAINS | {"linear": around(over_baseline)},
         gain_over_champion=around(over_champion), calibration_error=error,
     )  # fmt: skip
     assert (verdict.decision == "promote") == all(rule.holds for rule in verdict.rules)

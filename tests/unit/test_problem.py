@@ -53,6 +53,11 @@ def test_at_least_the_default_and_the_reference_are_shipped():
         ("[leakage]", '[privacy]\nredact = { distance = "hash" }\n[leakage]', "distance = 'hash' does not fit a number column"),
         ("[leakage]", '[privacy]\nredact = { flight_id = "remove" }\n[leakage]', "'remove' does not fit a key column"),
         ("[leakage]", '[privacy]\nredact = { carrier = "blur" }\n[leakage]', "privacy.redact.carrier = 'blur'"),
+        ("[success]", '[success]\nmust_beat = ["logistic"]', "success.must_beat.0 = 'logistic'"),
+        ("[success]", "[success]\nmust_beat = []", "success.must_beat"),
+        ("[success]", '[success]\nmust_beat = ["last"]', "write entity = "),
+        ("[success]", '[success]\nbeside = ["median"]', "'median' is for labels that are numbers"),
+        ("[success]", '[success]\nentity = ["tail"]', "success.entity: 'tail' is not one of the features"),
         ("[problem]", "[problem", "not valid TOML"),
     ],
 )

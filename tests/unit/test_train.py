@@ -11,7 +11,7 @@ from ml.errors import DataError
 from ml.features import encoder
 from ml.problem import Feature, Training
 from ml.scoring import Scorer
-from ml.train import baseline, export, fit
+from ml.train import export, fit
 
 ABOUT = {"problem": "p", "run_key": "r", "task": "binary", "outputs": ["late"], "thresholds": [0.4]}
 FEATURES = {"colour": Feature(type="category"), "size": Feature(type="number"), "note": Feature(type="text", tokens=5)}
@@ -98,14 +98,3 @@ def test_a_row_that_does_not_fit_is_named(encoded, tmp_path, row, message):
 def test_a_folder_that_holds_no_model_is_told(tmp_path):
     with pytest.raises(DataError, match="holds no whole model"):
         Scorer.load(tmp_path)
-
-
-def test_baselines_know_the_rate_and_the_line(encoded):
-    from ml import metrics
-
-    learned, _, (first, _, test) = encoded
-    labels = test["label"].astype(float)
-    prior = baseline.scores("prior", first, test, encoder.sizes(learned))
-    logistic = baseline.scores("logistic", first, test, encoder.sizes(learned))
-    assert metrics.metric("auc", labels, prior) == 0.5
-    assert metrics.metric("auc", labels, logistic) > 0.75

@@ -119,6 +119,8 @@ class Interval(Record):
     value: float
     low: float
     high: float
+    error: float | None = Field(None, description="bootstrap standard error, wide enough for the number of blocks")
+    freedom: int | None = Field(None, description="independent blocks (days, or rows where days are few) less one")
 
 
 class Scores(Record):

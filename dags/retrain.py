@@ -16,7 +16,7 @@ Triage:
   plots, in MLflow (button on `register`, Details > Extra links).
 - **`report` failed**: only pages for people are missing; nothing depends on them, and the run is not failed by it. It also
   runs when `validate` failed: its button "Validation report" shows which rules broke, with examples.
-- **`announce` skipped**: no promotion is due, because the verdict was no, the run was a dry one, or a person decides.
+- **`announce` skipped**: no promotion is due, because the verdict was no or the run was a dry one.
 """
 
 from typing import Any
@@ -91,10 +91,10 @@ def announce(problem: ProblemFile) -> Any:
 
     @task(outlets=[assets.candidate(problem.name)])
     def announce() -> dict[str, Any]:
-        """Tick off the drift that asked for this, and start `promote` when a promotion is due."""
+        """Tick off the drift that asked for this, and start `promote` when a promotion, or a person's answer, is due."""
         context = edge.open_run(problem)
         edge.answer_drift(context)
-        return edge.announce(context, "promote")
+        return edge.announce(context, "promote", "approve")
 
     return announce()
 

@@ -1,6 +1,8 @@
 """The card of a run: one page of Markdown that a reviewer reads beside the model, in words before numbers."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ml import metrics
 from ml.problem import Problem
@@ -8,27 +10,81 @@ from ml.records import Evaluated, Interval, Prepared, Rule, Scores, Trained, Ver
 from ml.window import spans
 
 LONGEST = 4900  # characters; MLflow cuts a description at 5,000
+MAX_SLICES = 60
+LEFT_OUT = "\n\nThe whole card is `card.md` among the run's artifacts.\n"
 GAP = "\N{EN SPACE}\N{ZERO WIDTH SPACE}"  # MLflow sets columns without space between them, and trims plain space
 SPACE = "\n\n\N{ZERO WIDTH SPACE}"  # below a table; MLflow puts the next heading right under its last line
 MAX_BROKEN = 12  # rules told in full
 MOVES = {"promote": "may replace the champion", "reject": "may not replace the champion", "not assessable": "cannot be judged"}
 
 
-def render(
-    problem: Problem, *, run_key: str, prepared: Prepared, trained: Trained, evaluated: Evaluated, verdict: Verdict
-) -> str:
-    """The card, under 5,000 characters, in the plain Markdown that MLflow's version page shows."""
-    top = [
-        _what(problem, run_key),
-        f"**Verdict: {verdict.decision}.** It {_move(verdict)}. {in_words(problem, evaluated)}",
-        _rules(verdict),
-        _metrics(problem, evaluated),
-        _data(problem, prepared, trained),
-    ]
-    end = [_rollback(problem, evaluated), _limits(problem, prepared, evaluated)]
-    room = LONGEST - sum(len(part) + 2 for part in top + end)
-    text = "\n\n".join([*top, *_slices(problem, evaluated, room), *end]) + "\n"
-    return text if len(text) <= LONGEST else text[: LONGEST - 40].rsplit("\n", 1)[0] + "\n\n(cut; see the run's files)\n"
+class Part(NamedTuple):
+    """One section. Where there is too little room, the parts of the highest rank go first; rank 0 always stays."""
+
+    text: str
+    rank: int = 0
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that the card tells of a run."""
+
+    problem: Problem
+    run_key: str
+    prepared: Prepared
+    trained: Trained
+    evaluated: Evaluated
+    verdict: Verdict
+    links: Mapping[str, str] = field(default_factory=dict)  # what a person may want to see next, and its address
+
+
+def render(facts: Facts, *, room: int = LONGEST) -> str:
+    """The card in the plain Markdown that MLflow's version page shows, at most `room` characters long.
+
+    Slices are shown as far as there is room for; then whole sections go, those of the highest rank first.
+    """
+    for num_slices in range(MAX_SLICES, 0, -1):
+        parts = list(_parts(facts, num_slices))
+        if _length(parts) <= room:
+            return _joined(parts) + ("\n" if len(facts.evaluated.candidate.slices) <= num_slices else LEFT_OUT)
+    while _length(parts) > room and any(part.rank for part in parts):
+        parts.remove(max(reversed(parts), key=lambda part: part.rank))
+    text = _joined(parts) + LEFT_OUT
+    return text if len(text) <= room else text[: room - len(LEFT_OUT)].rsplit("\n", 1)[0] + LEFT_OUT
+
+
+def _joined(parts: Iterable[Part]) -> str:
+    return "\n\n".join(part.text for part in parts)
+
+
+def _length(parts: Iterable[Part]) -> int:
+    return len(_joined(parts)) + len(LEFT_OUT)
+
+
+def essentials(problem: Problem, prepared: Prepared, evaluated: Evaluated, verdict: Verdict) -> str:
+    """What a person must know to say yes or no: the verdict, what it means in a day, the rules, the models side by side."""
+    part = prepared.test
+    judged_on = f"Judged on {part.num_rows:,} {problem.problem.rows} of {part.first} to {part.last}."
+    return "\n\n".join([_decision(problem, evaluated, verdict), judged_on, _rules(verdict), _metrics(problem, evaluated)])
+
+
+def _parts(facts: Facts, num_slices: int) -> Iterator[Part]:
+    """Every section in the order of reading. A new one is one more line here."""
+    problem, evaluated = facts.problem, facts.evaluated
+    yield Part(_what(problem, facts.run_key))
+    yield Part(_decision(problem, evaluated, facts.verdict))
+    yield Part(_rules(facts.verdict))
+    yield Part(_metrics(problem, evaluated))
+    yield Part(_data(problem, facts.prepared, facts.trained))
+    yield from _slices(problem, evaluated, num_slices)
+    yield Part(_rollback(problem, evaluated))
+    yield Part(_limits(problem, facts.prepared, evaluated))
+    if facts.links:
+        yield Part("## Links\n\n" + "\n".join(f"- [{name}]({address})" for name, address in facts.links.items()), rank=1)
+
+
+def _decision(problem: Problem, evaluated: Evaluated, verdict: Verdict) -> str:
+    return f"**Verdict: {verdict.decision}.** It {_move(verdict)}. {in_words(problem, evaluated)}"
 
 
 def in_words(problem: Problem, evaluated: Evaluated) -> str:
@@ -99,26 +155,26 @@ def _directed(name: str) -> str:
     return name if metrics.better(name) > 0 else f"{name} (less is better)"
 
 
-def _slices(problem: Problem, evaluated: Evaluated, room: int) -> Iterator[str]:
-    """As many slices as there is room for: those with the least gain over the champion first, without one the weakest."""
+def _slices(problem: Problem, evaluated: Evaluated, num_slices: int) -> Iterator[Part]:
+    """Slices, those with the least gain over the champion first, without one the weakest; the rest goes where room is short."""
     slices, gains = evaluated.candidate.slices, evaluated.slice_gains
-    if not slices or room < 300:
+    if not slices:
         return
     sign = metrics.better(problem.success.metric)
     names = sorted(slices, key=lambda name: ((gains[name].value if name in gains else float("inf")), sign * slices[name].value))
     header = ("slice", "rows", "candidate", *(("gain over champion",) if gains else ()))
-    lines: list[tuple[str, ...]] = []
-    used = len(_table("", header, ())) + 80
-    for name in names:
-        told = (_interval(gains.get(name)),) if gains else ()
-        line = (name, f"{evaluated.slice_rows.get(name, 0):,}", _interval(slices[name]), *told)
-        used += len(_line(line)) + 1
-        if used > room:
-            break
-        lines.append(line)
+    lines = [
+        (
+            name,
+            f"{evaluated.slice_rows.get(name, 0):,}",
+            _interval(slices[name]),
+            *((_interval(gains.get(name)),) if gains else ()),
+        )
+        for name in names[:num_slices]
+    ]
     order = "least gain" if gains else "weakest"
-    title = f"Slices by {problem.success.metric}, {order} first ({len(lines)} of {len(names)})"
-    yield _table(title, header, lines)
+    title = f"Slices by {problem.success.metric}, {order} first"
+    yield Part(_table(f"{title} ({len(lines)} of {len(names)})", header, lines), rank=2)
 
 
 def _data(problem: Problem, prepared: Prepared, trained: Trained) -> str:
@@ -128,8 +184,7 @@ def _data(problem: Problem, prepared: Prepared, trained: Trained) -> str:
     return (
         f"{table}\n\nFrom `{problem.source.place}`, table `valid` at version {prepared.valid_version}, snapshot "
         f"`{prepared.rows_digest[:12]}`. {trained.num_parameters:,} parameters, weights of epoch "
-        f"{trained.best_epoch} of {trained.epochs}. Model `{trained.model_digest[:12]}`. "
-        "What was validated: `validation.html` among the run's artifacts."
+        f"{trained.best_epoch} of {trained.epochs}. Model `{trained.model_digest[:12]}`."
     )
 
 

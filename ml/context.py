@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypedDict, TypeVar, Unpack
 
 from ml import problem as problems
 from ml import settings as settings_
@@ -34,6 +34,7 @@ class Context:
     window: str | None = None
     dry_run: bool = False
     folder_of_problem: Path | None = None  # where the problem file lies when it was given by path
+    pages: tuple[tuple[str, str], ...] = ()  # what people can see of this run elsewhere, and at which address
 
     def of_run(self, run_key: str) -> "Context":
         """Another run of the problem, to read what that one wrote."""
@@ -108,9 +109,16 @@ class Context:
         return self.write(compute(), key)
 
 
-def open_run(
-    problem: str, run_key: str, *, reason: Reason = "manual", window: str | None = None, dry_run: bool = False
-) -> Context:
+class About(TypedDict, total=False):
+    """What a run may say of itself besides its key."""
+
+    reason: Reason
+    window: str | None
+    dry_run: bool
+    pages: tuple[tuple[str, str], ...]
+
+
+def open_run(problem: str, run_key: str, **about: Unpack[About]) -> Context:
     """The context of a run, settings from the environment.
 
     Raises: ConfigError: unknown problem, wrong setting, or a run key that cannot name a folder.
@@ -120,4 +128,5 @@ def open_run(
     settings = settings_.read()
     found = Path(problem).parent if problem.endswith(".toml") else None
     loaded = problems.load(problem, settings.problems)
-    return Context(loaded, settings, run_key, reason, window, dry_run or reason == "backfill", found)
+    about["dry_run"] = about.get("dry_run", False) or about.get("reason") == "backfill"
+    return Context(loaded, settings, run_key, folder_of_problem=found, **about)

@@ -4,14 +4,13 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from ml import exclusions, snapshot
+from ml import alias, judged
 from ml.context import Context
-from ml.errors import DataError, RefusedError, TransientError
-from ml.ledger import Champion, Entry, Ledger
+from ml.errors import RefusedError
+from ml.ledger import Champion, Ledger
 from ml.records import Promoted
 
 log = logging.getLogger(__name__)
-ALIAS = "champion"
 AUTO = "gate"  # who moved the champion when no person did
 
 
@@ -42,7 +41,7 @@ def run(context: Context, *, version: int | None = None, actor: str = AUTO, comm
     if context.dry_run:
         return None
     ledger = context.ledger
-    _follow_late(context, ledger)
+    alias.follow(context)  # a rollback may have found MLflow away
     if version is not None:
         return _by_hand(context, ledger, version, actor, comment)
     return _newest_due(context, ledger, actor)
@@ -58,7 +57,7 @@ def rollback(context: Context, *, to: int | None = None, actor: str, comment: st
     name, ledger = context.problem.name, context.ledger
     if ledger.find(name, "rollback", context.run_key) is None:
         champion, target = _earlier(ledger, name, to)
-        _check_files(context, target)
+        judged.demand_files(context, target)
         body = {"comment": comment}
         ledger.move(name, to=target, expected=champion.version, kind="rollback", key=context.run_key, actor=actor, body=body)
     return _follow(context, ledger, patient=True)
@@ -74,9 +73,11 @@ def _newest_due(context: Context, ledger: Ledger, actor: str) -> Promoted | None
     for work in due[:-1]:
         ledger.done(work, f"superseded by {newest.key}")
     body = newest.body
+    actor = body.get("actor", actor)  # the person who approved it
     to = Champion(body["version"], body["run_key"], body["model_digest"])
     try:
-        _move(context, ledger, Asked(to, body["expected"], newest.key, actor, {"asked": newest.id}))
+        said = {"asked": newest.id} | ({"comment": body["comment"]} if "comment" in body else {})
+        _move(context, ledger, Asked(to, body["expected"], newest.key, actor, said))
     except RefusedError as error:
         about = {"reason": str(error)}
         ledger.append(name, "refused", key=newest.key, actor=actor, version=to.version, run_key=to.run_key, body=about)
@@ -90,34 +91,16 @@ def _newest_due(context: Context, ledger: Ledger, actor: str) -> Promoted | None
 def _by_hand(context: Context, ledger: Ledger, version: int, actor: str, comment: str) -> Promoted:
     name, champion = context.problem.name, ledger.champion(context.problem.name)
     if champion is None or champion.version != version:
-        verdict = _verdict(context, ledger, version)
+        verdict = judged.demand_yes(context, version)
         to = Champion(version, str(verdict.run_key), verdict.body["model_digest"])
         expected = verdict.body["verdict"]["champion_version"]
         # The entry it replaces belongs to the key: after a rollback the same version may be promoted anew.
         key = f"{verdict.key}, after entry {champion.entry if champion else 0}"
         _move(context, ledger, Asked(to, expected, key, actor, {"comment": comment}))
-    for work in ledger.due(name, "promote"):
+        judged.tag(context, version, "approved", by=actor, comment=comment)
+    for work in [*ledger.due(name, "promote"), *ledger.due(name, "approve")]:
         ledger.done(work, "promoted" if work.body["version"] == version else f"superseded by version {version}, by hand")
     return _follow(context, ledger)
-
-
-def _verdict(context: Context, ledger: Ledger, version: int) -> Entry:
-    """The newest verdict on the run of a version.
-
-    Raises: RefusedError: there is no such version, or its verdict is missing or does not say promote.
-    """
-    name = context.problem.name
-    registered = context.registry.version(name, version)
-    if registered is None:
-        raise RefusedError(f"Version {version} of {name} is not in MLflow; it was deleted or never registered. Name another.")
-    about = [e for e in ledger.entries(name) if e.kind == "verdict" and e.run_key == registered.run_key]
-    if not about:
-        raise RefusedError(f"Version {version} of {name} has no verdict in the ledger; only versions that the gate judged move.")
-    verdict = about[-1].body["verdict"]
-    if verdict["decision"] != "promote" or verdict["dry_run"]:
-        broken = "; ".join(rule["sentence"] for rule in verdict["rules"] if not rule["holds"]) or "it was a dry run"
-        raise RefusedError(f"Version {version} of {name} stays a candidate, its verdict is {verdict['decision']}: {broken}.")
-    return about[-1]
 
 
 def _move(context: Context, ledger: Ledger, asked: Asked) -> None:
@@ -125,61 +108,21 @@ def _move(context: Context, ledger: Ledger, asked: Asked) -> None:
     name = context.problem.name
     if ledger.find(name, "promote", asked.key) is not None:
         return
-    if tainted := exclusions.tainted(ledger.entries(name), asked.to.run_key):
-        told = "; ".join(f"{day}: {why}" for day, why in tainted.items())
-        raise RefusedError(
-            f"Version {asked.to.version} of {name} learned from days that were excluded since ({told}). Nothing was moved; "
-            "retrain, or take the days back in with `python -m ml lineage batch DAY --include`."
-        )
-    found = context.registry.version(name, asked.to.version)
-    if found is None:
-        raise RefusedError(f"Version {asked.to.version} of {name} was deleted in MLflow. Nothing was moved; retrain.")
-    if (found.run_key, found.model_digest) != (asked.to.run_key, asked.to.model_digest):
-        raise RefusedError(
-            f"Version {asked.to.version} of {name} in MLflow is model {found.model_digest[:12]} of run {found.run_key!r}; the "
-            f"verdict is about {asked.to.model_digest[:12]} of run {asked.to.run_key!r}. Nothing was moved; retrain."
-        )
-    _check_files(context, asked.to)
+    judged.demand_same(context, asked.to)
     body = asked.body
     ledger.move(name, to=asked.to, expected=asked.expected, kind="promote", key=asked.key, actor=asked.actor, body=body)
 
 
-def _check_files(context: Context, version: Champion) -> None:
-    try:
-        snapshot.model_of(context.store, version.run_key, version.model_digest)
-    except DataError as error:
-        raise RefusedError(f"Version {version.version} was not moved. {error} Or name another version.") from error
-
-
 def _follow(context: Context, ledger: Ledger, *, patient: bool = False) -> Promoted:
-    """Let alias and deployment follow the ledger's champion, whoever moved it last.
-
-    Args:
-        patient: while MLflow is away, write down that the alias is due and go on.
-    """
+    """Let alias and deployment follow the ledger's champion, whoever moved it last."""
     name, champion = context.problem.name, ledger.champion(context.problem.name)
     assert champion is not None, "follow comes after a move"  # noqa: S101
-    try:
-        context.registry.set_alias(name, ALIAS, champion.version)
-    except TransientError as error:
-        if not patient:
-            raise
-        log.warning("the alias %s will follow to version %d later: %s", ALIAS, champion.version, error)
-        ledger.ask(name, "alias", f"move {champion.entry}", {"version": champion.version})
+    alias.follow(context, patient=patient)
     promoted = _promoted(ledger, name)
     body = {"version": champion.version, "run_key": champion.run_key, "model_digest": champion.model_digest}
-    ledger.ask(name, "deploy", f"move {champion.entry}", body | {"previous": promoted.previous})
+    ledger.ask(name, "deploy", alias.key_of(champion), body | {"previous": promoted.previous})
     log.info("promote: version %d is the champion of %s, after %s", champion.version, name, promoted.previous)
     return promoted
-
-
-def _follow_late(context: Context, ledger: Ledger) -> None:
-    """Set an alias that a rollback could not set because MLflow was away."""
-    name, champion = context.problem.name, ledger.champion(context.problem.name)
-    for work in ledger.due(name, "alias"):
-        if champion:
-            context.registry.set_alias(name, ALIAS, champion.version)
-        ledger.done(work, "set")
 
 
 def _promoted(ledger: Ledger, problem: str) -> Promoted:

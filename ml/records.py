@@ -197,6 +197,36 @@ class Registered(Record):
     made_by: dict[str, str] = Field({}, description="code_version, and problem_digest of the problem file as it was understood")
 
 
+class Question(Record):
+    """What a person is asked to approve, to the byte."""
+
+    stage = "approve"
+    version: int
+    run_key: str
+    model_digest: str
+    verdict_digest: str = Field(description="of the verdict that let it through, and of the model it is about")
+    expected: int | None = Field(description="the champion it was compared with")
+
+
+class Answer(Record):
+    """What a person said; nobody did when `by` is empty."""
+
+    stage = "approve"
+    approved: bool
+    by: str = ""
+    comment: str = ""
+
+
+class Followed(Record):
+    """What became of the alias `champion` that somebody moved by hand."""
+
+    stage = "follow"
+    obeyed: bool = Field(description="False: the alias was put back")
+    found: int | None = Field(description="where the alias stood; None when it was deleted")
+    champion: int
+    why: str
+
+
 class Promoted(Record):
     """A move of the champion."""
 

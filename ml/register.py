@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import subprocess
+from dataclasses import replace
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from ml.registry import Candidate, Data, Run
 from ml.snapshot import HISTORY, PLOTS, REPORT
 
 log = logging.getLogger(__name__)
-CARD = "card.md"
+CARD, WHOLE = "card.md", 100_000  # the whole card, in a file; on MLflow's pages stands what fits
 FILES = (REPORT, "ingest.json", "validate.json", "prepare.json", "train.json", HISTORY, "evaluate.json", "gate.json", CARD, PLOTS)
 TOOLS = ("keras", "mlflow", "numpy", "pyarrow", "tensorflow")
 
@@ -25,7 +26,7 @@ TOOLS = ("keras", "mlflow", "numpy", "pyarrow", "tensorflow")
 def run(context: Context) -> Registered:
     """Write the verdict to the ledger and the run to MLflow; register the model when the verdict says promote.
 
-    With [gate] approval = "auto" the promotion is then due. A dry run registers nothing.
+    With [gate] approval = "auto" the promotion is then due, with "manual" a person's answer. A dry run registers nothing.
 
     Raises:
         DataError: the model on disk is not the one that was trained, or does not answer alike through MLflow.
@@ -42,17 +43,22 @@ def _register(context: Context, verdict: Verdict, trained: Trained) -> Registere
     problem, ledger, registry = context.problem, context.ledger, context.registry
     model = snapshot.model_of(context.store, context.run_key, trained.model_digest)
     entry = _write_verdict(context, ledger, verdict, trained)
-    text, tags = _write_card(context, verdict, trained), _tags(context, verdict)
+    facts, tags = _facts(context, verdict, trained), _tags(context, verdict)
+    context.store.write(context.name(CARD), card.render(facts, room=WHOLE).encode())
     _write_report(context)
-    run_id = registry.log_run(problem.name, _as_run(context, text, tags))
+    run_id = registry.log_run(problem.name, _as_run(context, card.render(facts), tags))
     if verdict.decision != "promote" or verdict.dry_run or context.dry_run:
         log.info("register: no version, %s%s", verdict.sentence, " (dry run)" if context.dry_run else "")
         return _record(tags, None, run_id, registry.run_url(problem.name, run_id))
+    text = card.render(replace(facts, links={"plots and files in MLflow": registry.run_url(problem.name, run_id), **facts.links}))
     candidate = Candidate(context.run_key, model, trained.model_digest, text, tags)
     version = registry.create_version(problem, run_id, candidate)
+    due = {"version": version, "run_key": context.run_key, "model_digest": trained.model_digest}
+    due |= {"expected": verdict.champion_version}
     if problem.gate.approval == "auto":
-        due = {"version": version, "run_key": context.run_key, "model_digest": trained.model_digest}
-        ledger.ask(problem.name, "promote", entry.key, due | {"expected": verdict.champion_version})
+        ledger.ask(problem.name, "promote", entry.key, due)
+    elif ledger.ask(problem.name, "approve", entry.key, due | {"verdict_digest": entry.body["digest"]}):
+        registry.tag_version(problem.name, version, {"approval": f"waits for a person, in promote_{problem.name}"})
     log.info("register: version %d, %s", version, verdict.sentence)
     return _record(tags, version, run_id, registry.version_url(problem.name, version))
 
@@ -80,17 +86,9 @@ def _write_verdict(context: Context, ledger: Ledger, verdict: Verdict, trained: 
     return ledger.append(context.problem.name, "verdict", key=key, actor=actor, run_key=context.run_key, body=body)
 
 
-def _write_card(context: Context, verdict: Verdict, trained: Trained) -> str:
-    text = card.render(
-        context.problem,
-        run_key=context.run_key,
-        prepared=context.record(Prepared),
-        trained=trained,
-        evaluated=context.record(Evaluated),
-        verdict=verdict,
-    )
-    context.store.write(context.name(CARD), text.encode())
-    return text
+def _facts(context: Context, verdict: Verdict, trained: Trained) -> card.Facts:
+    prepared, evaluated = context.record(Prepared), context.record(Evaluated)
+    return card.Facts(context.problem, context.run_key, prepared, trained, evaluated, verdict, dict(context.pages))
 
 
 def _write_report(context: Context) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ml import snapshot
+from ml import alias, snapshot
 from ml.context import Context
 from ml.deploy.service import PredictionService
 from ml.errors import DataError, RefusedError, TransientError
@@ -62,7 +62,7 @@ def run(context: Context) -> Deployed | None:
         deployed = bring_into_service(deployment, champion)
     except (DataError, RefusedError) as error:
         _give_up(deployment, champion, error)
-    _follow(deployment, champion)
+    alias.follow(context, patient=True)  # telling people must not wait for MLflow
     _write_down(deployment, champion, deployed)
     return deployed
 
@@ -195,24 +195,11 @@ def _finish_rollback(deployment: Deployment, moved: Entry) -> NoReturn:
     Raises: DataError: always, with the whole story.
     """
     bring_into_service(deployment, moved.champion)
-    _follow(deployment, moved.champion)
+    alias.follow(deployment.context, patient=True)  # telling people must not wait for MLflow
     version, run_key, model_digest = moved.body["failed"]
     failed = Champion(version, run_key, model_digest, entry=moved.body["failed_entry"])
     again = f"Version {moved.version} was put back; the service answers with it again, checked by its example."
     _fail(deployment, failed, f"{moved.body['reason']} {again}")
-
-
-def _follow(deployment: Deployment, champion: Champion) -> None:
-    """Let the alias follow; while MLflow is away it is written down as due, because telling people must not wait for it."""
-    registry = deployment.context.registry
-    try:
-        if registry.alias(deployment.problem, "champion") != champion.version:
-            registry.set_alias(deployment.problem, "champion", champion.version)
-        for work in deployment.ledger.due(deployment.problem, "alias"):
-            deployment.ledger.done(work, "set")
-    except TransientError as error:
-        log.warning("the alias champion will follow to version %d later: %s", champion.version, error)
-        deployment.ledger.ask(deployment.problem, "alias", f"move {champion.entry}", {"version": champion.version})
 
 
 def _fail(deployment: Deployment, failed: Champion, story: str) -> NoReturn:

@@ -132,6 +132,11 @@ class Ledger:
         with self._reading() as connection:
             return works.due(connection, problem, kind)
 
+    def outcome(self, problem: str, kind: str, key: str) -> str | None:
+        """How that work ended; None when it was never asked or is still due."""
+        with self._reading() as connection:
+            return works.outcome(connection, problem, kind, key)
+
     def done(self, work: Work, outcome: str) -> None:
         """Mark as done, with how it ended; the first outcome stays."""
         with self._alone() as connection:

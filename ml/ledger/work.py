@@ -42,6 +42,13 @@ def due(connection: sa.Connection, problem: str, kind: str) -> list[Work]:
     return [Work(**row | {"body": json.loads(row["body"])}) for row in map(dict, rows)]
 
 
+def outcome(connection: sa.Connection, problem: str, kind: str, key: str) -> str | None:
+    """How it ended; None when it was never asked or is still due."""
+    same = (WORK.c.problem == problem) & (WORK.c.kind == kind) & (WORK.c.key == key)
+    found: str | None = connection.execute(sa.select(WORK.c.outcome).where(same)).scalar()
+    return found
+
+
 def finish(connection: sa.Connection, work: Work, outcome: str, at: datetime) -> None:
     """Mark as done; what was done before keeps its first outcome."""
     open_ = (WORK.c.id == work.id) & WORK.c.done_at.is_(None)

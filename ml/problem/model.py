@@ -77,7 +77,14 @@ class Gate(Section):
     confidence: float = Field(0.95, gt=0.5, lt=1, description="of every interval")
     minimum_rows: int = Field(500, ge=1, description="with fewer test rows the verdict is: not assessable")
     maximum_age_days: int = Field(7, ge=1, description="the newest labelled row may be this old")
-    approval: Literal["auto", "manual"] = Field("manual", description="manual: a person promotes")
+    approval: Literal["auto", "manual"] = Field(
+        "manual", description="manual: a person is asked in Airflow before anything moves"
+    )
+    approval_hours: int = Field(72, ge=1, description="how long a person may take to answer; after that the answer is no")
+    manual_moves: Literal["restore", "follow"] = Field(
+        "restore",
+        description="an alias champion moved by hand to a version that the gate did not let through: put back or obeyed",
+    )
 
 
 class Serving(Section):

@@ -1,5 +1,6 @@
 """The registry as the stages use it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ml.problem import Problem
-from ml.registry import runs, versions
+from ml.registry import glance, runs, versions
 from ml.registry.runs import Run
 from ml.registry.server import client, telling
 from ml.registry.versions import Candidate, Version
@@ -48,6 +49,11 @@ class Registry:
             self._set_alias(problem.name, "candidate", version)
             return version
 
+    def tag_version(self, problem: str, version: int, tags: Mapping[str, str]) -> None:
+        """Put tags on a version; one that was deleted meanwhile is left alone."""
+        with telling(self.url):
+            versions.tag(self._client, problem, version, tags)
+
     def version(self, problem: str, version: int) -> Version | None:
         """A version, None when it was deleted or never was."""
         with telling(self.url):
@@ -62,6 +68,10 @@ class Registry:
         """The version an alias stands on, None when there is no such alias or model."""
         with telling(self.url):
             return versions.alias(self._client, problem, name)
+
+    def glance(self, problem: str, name: str) -> int | None:
+        """As `alias`, without loading MLflow's client; for who looks all day."""
+        return glance.alias(self.url, problem, name)
 
     def set_alias(self, problem: str, name: str, version: int) -> None:
         """Put an alias on a version; the same again changes nothing."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml.problem import Problem
 from ml.registry import package
-from ml.registry.runs import RUN_KEY
+from ml.registry.runs import LONGEST_VALUE, RUN_KEY
 from ml.registry.server import absent, taken
 
 if TYPE_CHECKING:
@@ -96,6 +96,18 @@ def every(client: "MlflowClient", problem: str) -> list[Version]:
         token = page.token
         if not token:
             return sorted(found, key=lambda version: version.version)
+
+
+def tag(client: "MlflowClient", problem: str, version: int, tags: Mapping[str, str]) -> None:
+    """Put tags on a version; one that was deleted meanwhile is left alone."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        for name, value in tags.items():
+            client.set_model_version_tag(problem, str(version), name, value[:LONGEST_VALUE])
+    except MlflowException as error:
+        if not absent(error):
+            raise
 
 
 def alias(client: "MlflowClient", problem: str, name: str) -> int | None:

@@ -1,6 +1,8 @@
 """The events between DAGs. They are hints that may be lost or doubled: what is due stands in the ledger's work table."""
 
-from airflow.sdk import Asset
+from airflow.sdk import Asset, AssetWatcher
+
+from retraining.triggers import AliasTrigger
 
 
 def drift(problem: str) -> Asset:
@@ -16,6 +18,12 @@ def candidate(problem: str) -> Asset:
 def champion(problem: str) -> Asset:
     """A deployment is due: `promote_<problem>` tells `deploy_<problem>`."""
     return _asset("champion", problem)
+
+
+def alias(problem: str) -> Asset:
+    """Somebody moved the alias `champion` in MLflow by hand: the triggerer tells `deploy_<problem>`."""
+    watcher = AssetWatcher(name=f"alias_{problem}", trigger=AliasTrigger(problem))
+    return Asset(name=f"alias_{problem}", uri=f"evergreen://{problem}/alias", group="evergreen", watchers=[watcher])
 
 
 def _asset(kind: str, problem: str) -> Asset:

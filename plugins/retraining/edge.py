@@ -11,16 +11,18 @@ import math
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
+from retraining import pages
 from retraining.problems import ProblemFile
 
 if TYPE_CHECKING:
     from ml.context import Context, Reason
-    from ml.records import Record
+    from ml.records import Followed, Record
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,19 @@ def open_run(problem: ProblemFile) -> "Context":
         reason=reason_of(str(run.run_type.value), dag_id=run.dag_id),
         window=window_of(run, params, problem),
         dry_run=bool(params.get("dry_run", False)),
+        pages=pages_of(run, problem) if run.dag_id.startswith("retrain_") else (),
     )
+
+
+def pages_of(run: Any, problem: ProblemFile) -> tuple[tuple[str, str], ...]:
+    """What of a retrain is to be seen in Airflow, and where."""
+    from airflow.sdk.configuration import conf
+
+    here = str(conf.get("api", "base_url", fallback="")).rstrip("/")
+    reports = {"what was validated": "validation.html", "the data": "data.html"}
+    told = {"the run in Airflow": f"/dags/{run.dag_id}/runs/{quote(run.run_id)}"}
+    told |= {name: pages.address(problem.name, run_key(run.run_id), page) for name, page in reports.items()}
+    return tuple((name, here + path) for name, path in told.items())
 
 
 def run_stage(name: str, problem: ProblemFile) -> dict[str, Any]:
@@ -94,15 +108,15 @@ def done(record: "Record | None", otherwise: str = "nothing is due") -> dict[str
     return small(record)
 
 
-def announce(context: "Context", kind: str) -> dict[str, Any]:
-    """Let this task's asset event go out when work of that kind is due, else skip: a skipped task sends no event."""
+def announce(context: "Context", *kinds: str) -> dict[str, Any]:
+    """Let this task's asset event go out when work of these kinds is due, else skip: a skipped task sends no event."""
     name = context.problem.name
-    due = context.ledger.due(name, kind)
+    due = [work for kind in kinds for work in context.ledger.due(name, kind)]
     if not due:
-        skip(f"nothing of kind {kind!r} is due for {name}, so there is nothing to announce")
+        skip(f"nothing of kind {' or '.join(map(repr, kinds))} is due for {name}, so there is nothing to announce")
     keys = [work.key for work in due]
-    log.info("Announced: %s is due for %s: %s.", kind, name, ", ".join(keys))
-    return {"kind": kind, "due": keys}
+    log.info("Announced: %s is due for %s: %s.", due[-1].kind, name, ", ".join(keys))
+    return {"kind": due[-1].kind, "due": keys}
 
 
 def answer_drift(context: "Context") -> None:
@@ -129,6 +143,81 @@ def asked_by_hand(run: Any, params: Mapping[str, Any]) -> dict[str, Any]:
     asked = {"version": params.get("version"), "comment": params.get("comment") or ""}
     person = run.triggering_user_name
     return asked | {"actor": f"airflow:{person}"} if person else asked
+
+
+def question(problem: ProblemFile) -> tuple[dict[str, Any], str, str]:
+    """What a person is to be asked: bound to digests, in one line, and in Markdown; skipped when nobody has to be."""
+    from ml import approve
+
+    context, airflow = open_run(problem), get_current_context()
+    by_hand = airflow["dag_run"].run_type.value == "manual"
+    asked = approve.ask(context, version=airflow["params"].get("version"), again=by_hand)
+    if asked is None:
+        skip("no candidate waits for an answer that nobody was asked for yet")
+    return asked.model_dump(mode="json"), approve.subject(context, asked), approve.body(context, asked)
+
+
+def demand_shown(instance_id: Any, operator: Any) -> None:
+    """Let Airflow show the question, and make sure that it does.
+
+    Airflow keeps the first question of a task: one that is cleared and asks anew would show the old text, and an answer
+    to that says nothing about the new candidate.
+
+    Raises: RefusedError: it shows another one.
+    """
+    from airflow.sdk.execution_time.comms import CreateHITLDetailPayload
+    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+
+    from ml.errors import RefusedError
+
+    about = {name: getattr(operator, name) for name in ("options", "subject", "body", "defaults", "multiple")}
+    shown = SUPERVISOR_COMMS.send(CreateHITLDetailPayload(ti_id=instance_id, params=operator.serialized_params, **about))
+    if shown.body != operator.body:
+        raise RefusedError(
+            "This task has asked before, about something else, and Airflow goes on showing that. Trigger this DAG anew to be "
+            "asked about the newest candidate."
+        )
+
+
+def take_answer(context: "Context", answered: Mapping[str, Any]) -> dict[str, Any]:
+    """Write down what a person said; skipped when that was no. Returns what is to be promoted: what is due."""
+    from ml import approve
+    from ml.records import Answer, Question
+
+    said = Answer.model_validate(answered["answer"])
+    if not approve.answer(context, Question.model_validate(answered["question"]), said):
+        skip(f"rejected by {said.by}: {said.comment or 'no comment'}" if said.by else "nobody answered in time, which is a no")
+    return {}
+
+
+def follow_alias(context: "Context") -> "Followed | None":
+    """Obey or undo what a hand did to the alias in MLflow.
+
+    Raises: RefusedError: it was put back, and nothing is due that this task should go on with.
+    """
+    from ml import follow
+    from ml.errors import RefusedError
+
+    followed = follow.run(context)
+    if (
+        followed
+        and not followed.obeyed
+        and not any(context.ledger.due(context.problem.name, kind) for kind in ("deploy", "promote"))
+    ):
+        raise RefusedError(followed.why)
+    return followed
+
+
+def alias_by_hand(problem: str) -> str | None:
+    """What a hand did to the alias in MLflow, as far as can be known now; for the triggerer, outside any run."""
+    from ml import context, follow
+    from ml.errors import EvergreenError
+
+    try:
+        return follow.glance(context.open_run(problem, "alias"))
+    except EvergreenError as error:
+        log.warning("%s: %s", type(error).__name__, error)
+        return None
 
 
 def run_key(run_id: str) -> str:

@@ -19,6 +19,7 @@ from airflow.sdk.exceptions import AirflowTimetableInvalid
 SECTIONS = {
     "problem": ("name", "title", "owner", "description"),
     "source": ("timezone",),
+    "gate": ("approval", "approval_hours"),
     "schedule": ("retrain", "monitor", "housekeeping"),
 }
 PROJECT = Path(__file__).resolve().parents[2]
@@ -40,11 +41,19 @@ class ProblemFile:
     retrain: str = "0 3 * * *"
     monitor: str = "30 5 * * *"
     housekeeping: str = "0 5 * * 0"
+    approval: str = "manual"
+    approval_hours: int = 72
 
     def __post_init__(self) -> None:
         for field, value in vars(self).items():
-            if not isinstance(value, str):
+            if field != "approval_hours" and not isinstance(value, str):
                 raise ProblemFileError(f"{field} = {value!r} is no text. Put it in quotes.")
+        if isinstance(self.approval_hours, bool) or not isinstance(self.approval_hours, int) or self.approval_hours < 1:
+            raise ProblemFileError(
+                f"[gate] approval_hours = {self.approval_hours!r} is no number of hours. Write for example 72."
+            )
+        if self.approval not in ("auto", "manual"):
+            raise ProblemFileError(f'[gate] approval = {self.approval!r} is unknown. Write "auto" or "manual".')
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", self.name):
             raise ProblemFileError(f"[problem] name = {self.name!r} cannot name a DAG. Use a-z, 0-9 and _, at most 40.")
         _demand_timezone(self.timezone)

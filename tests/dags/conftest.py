@@ -31,14 +31,16 @@ timezone = "America/New_York"
 carrier = {{type = "category"}}
 [schedule]
 retrain = "15 2 * * *"
+[gate]
+approval = "{approval}"
 """
 
 
-def write_problems(folder: Path, *names: str) -> Path:
+def write_problems(folder: Path, *names: str, approval: str = "auto") -> Path:
     """A folder with one good problem file per name."""
     folder.mkdir(exist_ok=True)
     for name in names:
-        (folder / f"{name}.toml").write_text(PROBLEM.format(name=name))
+        (folder / f"{name}.toml").write_text(PROBLEM.format(name=name, approval=approval))
     return folder
 
 

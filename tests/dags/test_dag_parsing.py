@@ -50,6 +50,8 @@ BROKEN = {
         "[schedule] housekeeping = 'weekly' is no cron expression",
     ),
     "no zone": ('[problem]\nname = "broken"\n[source]\ntimezone = "Mars"\n', "timezone = 'Mars' is unknown"),
+    "no approval": ('[problem]\nname = "broken"\n[gate]\napproval = "maybe"\n', "approval = 'maybe' is unknown"),
+    "no hours": ('[problem]\nname = "broken"\n[gate]\napproval_hours = "3"\n', "approval_hours = '3' is no number of hours"),
     "no quotes": ('[problem]\nname = "broken"\nowner = 3\n', "owner = 3 is no text"),
 }
 

@@ -68,6 +68,17 @@ def test_people_find_owner_question_triage_and_what_each_task_does(two, kind):
     assert all(doc and doc.strip() for doc in dag["docs"].values())
 
 
+def test_where_people_decide_they_are_asked_before_the_promotion_and_the_next_night_need_not_wait(parse: Parse, tmp_path):
+    found = parse(write_problems(tmp_path / "problems", "flights", approval="manual"))
+    dag = found["dags"]["promote_flights"]
+    assert dag["wiring"] == {"approve": ["promote"], "promote": ["announce"], "announce": []}
+    assert dag["max_active_runs"] > 1
+    assert dag["side_by_side"] == {"approve": 16, "promote": 1, "announce": 1}
+    assert dag["dagrun_timeout"] == (72 + 20) * 3600
+    assert dag["tries"]["approve"]["RefusedError"] == "fail"
+    assert found["dags"]["retrain_flights"]["wiring"] == WIRING["retrain"], "a pending approval never lives in retrain"
+
+
 def cron(dag):
     return dag["timetable"]["__var"].get("timetable", dag["timetable"])["__var"]
 
@@ -90,10 +101,20 @@ def test_housekeeping_starts_once_a_week_in_the_problems_zone(two):
     assert (cron(dag)["expression"], cron(dag)["timezone"]) == ("0 5 * * 0", "America/New_York")
 
 
-@pytest.mark.parametrize(("kind", "asset"), [("promote", "candidate_flights"), ("deploy", "champion_flights")])
-def test_promote_and_deploy_follow_events_of_their_own_problem(two, kind, asset):
+@pytest.mark.parametrize(
+    ("kind", "assets"), [("promote", ["candidate_flights"]), ("deploy", ["champion_flights", "alias_flights"])]
+)
+def test_promote_and_deploy_follow_events_of_their_own_problem(two, kind, assets):
     condition = two["dags"][f"{kind}_flights"]["timetable"]["__var"]["asset_condition"]
-    assert [entry["name"] for entry in condition["objects"]] == [asset]
+    assert [entry["name"] for entry in condition["objects"]] == assets
+
+
+def test_deploy_is_told_when_a_hand_moves_the_alias(two):
+    champion, alias = two["dags"]["deploy_flights"]["timetable"]["__var"]["asset_condition"]["objects"]
+    [watcher] = alias["watchers"]
+    assert watcher["trigger"]["classpath"] == "retraining.triggers.AliasTrigger"
+    assert watcher["trigger"]["kwargs"]["problem"] == "flights"
+    assert not champion.get("watchers")
 
 
 def test_nothing_follows_the_wall_clock_while_history_is_replayed_but_a_backfill_finds_every_night(parse: Parse, tmp_path):

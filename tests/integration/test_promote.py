@@ -79,7 +79,9 @@ def test_a_yes_becomes_a_version_and_a_promotion_is_due(context):
     assert version.tags["rows_digest"] == "ab" * 32
     assert version.tags["code_version"].startswith(("git:", "files:"))
     assert registry_of(context).alias(name, "candidate") == 1
-    assert run.file("card.md").read_text() == registry_of(context)._client.get_model_version(name, "1").description
+    shown = registry_of(context)._client.get_model_version(name, "1").description
+    assert shown.startswith(run.file("card.md").read_text().rstrip())
+    assert f"[plots and files in MLflow]({registry_of(context).run_url(name, version.run_id)})" in shown
     entry = ledger_of(context).find(name, "verdict", "night-1")
     assert entry.body["verdict"]["decision"] == "promote"
     (work,) = ledger_of(context).due(name, "promote")
@@ -107,6 +109,7 @@ def test_with_manual_approval_nothing_is_due_until_a_person_says_so(manual):
     run = judged(manual)
     assert register.run(run).version == 1
     assert due(manual, "promote") == []
+    assert due(manual, "approve") == [1]
     assert promote.run(manual) is None
     done = promote.run(manual, version=1, actor="cli:anna", comment="looks good")
     assert done == Promoted(version=1, previous=None, run_key="night-1")
@@ -115,7 +118,9 @@ def test_with_manual_approval_nothing_is_due_until_a_person_says_so(manual):
     assert (entry.kind, entry.actor, entry.body["comment"]) == ("promote", "cli:anna", "looks good")
     assert kinds(manual) == ["verdict", "promote"]
     assert serving(manual) == (1, 1)
-    assert due(manual, "deploy") == [1]
+    assert (due(manual, "approve"), due(manual, "deploy")) == ([], [1])
+    tags = registry_of(manual).version(manual.problem.name, 1).tags
+    assert (tags["approval"], tags["approval_by"], tags["approval_comment"]) == ("approved", "cli:anna", "looks good")
 
 
 def test_a_changed_model_is_not_registered(context):
@@ -154,7 +159,8 @@ def test_killed_after_any_step_register_and_promote_end_in_the_same_state(tmp_pa
         assert kinds(run) == ["verdict", "promote"]
         assert serving(run) == (1, 1)
         assert (due(run, "promote"), due(run, "deploy")) == ([], [1])
-    assert kills == 8  # verdict, run, version, promotion asked; moved, alias, deployment asked, promotion done
+    # verdict, run, version, promotion asked; moved, alias asked, set and done, deployment asked, promotion done
+    assert kills == 10
 
 
 def test_the_newest_promotion_wins_and_older_ones_are_superseded(context):

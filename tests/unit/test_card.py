@@ -17,11 +17,9 @@ TRAINED = Trained(
 )  # fmt: skip
 
 
-def render(evaluated=None, verdict=None, prepared=PREPARED):
-    text = card.render(
-        make_problem("late"), run_key="night-1", prepared=prepared, trained=TRAINED,
-        evaluated=evaluated or make_evaluated(2), verdict=verdict or make_verdict(champion=2),
-    )  # fmt: skip
+def render(evaluated=None, verdict=None, prepared=PREPARED, **links):
+    facts = (evaluated or make_evaluated(2), verdict or make_verdict(champion=2))
+    text = card.render(card.Facts(make_problem("late"), "night-1", prepared, TRAINED, *facts, links))
     assert len(text) < 5000
     return text.replace(card.GAP, "")
 

@@ -26,10 +26,12 @@ def promote(
     comment: Annotated[str, typer.Option(help="why, kept in the ledger")] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Promote by hand, as [gate] approval = "manual" asks for."""
+    """Promote by hand, without a question in Airflow: who may do this is who may reach the ledger."""
     from ml import promote as stage
 
-    done = stage.run(_open(problem, "promote"), version=version, actor=actor(), comment=comment)
+    context = _open(problem, "promote")
+    _heed_alias(context)
+    done = stage.run(context, version=version, actor=actor(), comment=comment)
     if done is None:
         raise RefusedError(f"Version {version} of {problem} was not promoted: nothing is due.")
     show(done.model_dump(mode="json"), as_json=as_json, text=f"version {done.version} is the champion, after {done.previous}")
@@ -39,15 +41,26 @@ def deploy(problem: ProblemOption, as_json: JsonOption = False) -> None:
     """Deploy the champion by hand."""
     from ml import deploy as stage
 
-    done = stage.run(_open(problem, "deploy"))
+    context = _open(problem, "deploy")
+    _heed_alias(context)
+    done = stage.run(context)
     if done is None:
         raise RefusedError(f"{problem} has no champion to deploy. Promote a version first.")
     show(done.model_dump(mode="json"), as_json=as_json, text=f"version {done.version} answers at {done.url}")
 
 
+def _heed_alias(context: Context) -> None:
+    """Somebody may have moved the alias in MLflow by hand, and nobody has looked since."""
+    from ml import follow
+
+    if followed := follow.run(context):
+        typer.secho(f"The alias champion was found moved by hand. {followed.why}", err=True)
+
+
 def rollback(
     problem: ProblemOption,
     to: Annotated[int | None, typer.Option(help="an earlier champion; default: the one before")] = None,
+    comment: Annotated[str, typer.Option(help="why, kept in the ledger")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Move the champion back and deploy it."""
@@ -55,7 +68,7 @@ def rollback(
     from ml import promote as stage
 
     context = _open(problem, "rollback")
-    moved = stage.rollback(context, to=to, actor=actor())
+    moved = stage.rollback(context, to=to, actor=actor(), comment=comment)
     served = deploying.run(context)
     content = {"moved": moved.model_dump(mode="json"), "served": served and served.model_dump(mode="json")}
     show(content, as_json=as_json, text=f"version {moved.version} is the champion again and answers")

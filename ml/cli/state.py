@@ -1,7 +1,7 @@
 """What was decided and what serves: the ledger and the service, read only."""
 
 from dataclasses import asdict
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -10,7 +10,7 @@ from ml import problem as problems
 from ml import settings
 from ml.cli.options import JsonOption, ProblemOption, show, table
 from ml.errors import DataError
-from ml.ledger import Entry, Ledger
+from ml.ledger import GENESIS, Entry, Ledger
 
 LONGEST = 100  # characters of what somebody said
 
@@ -19,8 +19,8 @@ def register(app: typer.Typer) -> None:
     """Add `ledger` and `status`."""
     group = typer.Typer(help="The append-only record of decisions and moves.", no_args_is_help=True)
     group.command("show", help="Entries, oldest first.")(show_ledger)
-    group.command("verify", help="Recompute the hash chain; a changed row is named.")(verify)
-    group.command("champion", help="The version that should serve.")(champion)
+    group.command("verify", help="Recompute the hash chain; a row that was changed, removed or moved is named.")(verify)
+    group.command("champion", help="The version that should serve, or that should have at a moment.")(champion)
     app.add_typer(group, name="ledger")
     app.command("status", help="Champion by the ledger, alias in the registry, version in the service: do they agree?")(status)
 
@@ -68,20 +68,49 @@ def _name(problem: str) -> str:
     return problems.load(problem, settings.read().problems).name
 
 
-def verify(as_json: JsonOption = False) -> None:
-    """Raise DataError where the chain is broken."""
+def verify(
+    noted: Annotated[
+        str | None, typer.Option(help="a last hash that was printed before: entries cut off since leave no other trace")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print every break of the chain; one ends with status 1."""
     ledger = _ledger()
-    broken, count = ledger.verify(), len(ledger.entries())
+    broken, entries = ledger.verify(), ledger.entries()
+    last = entries[-1].hash if entries else GENESIS
+    if noted and noted not in (GENESIS, *(entry.hash for entry in entries)):
+        broken.append(f"No entry has the hash {noted}: entries were cut off after {len(entries)}, or the one noted was replaced.")
+    text = f"{len(entries)} entries, the chain is whole; the last hash is {last}"
+    if as_json or not broken:
+        show({"entries": len(entries), "broken": broken, "last": last}, as_json=as_json, text=text)
     if broken:
-        raise DataError("The ledger was changed: " + "; ".join(broken))
-    show({"entries": count, "broken": []}, as_json=as_json, text=f"{count} entries, the chain is whole")
+        raise DataError("The ledger was changed. " + " ".join(broken))
 
 
-def champion(problem: ProblemOption, as_json: JsonOption = False) -> None:
-    """Print the champion, or say that there is none."""
-    now = _ledger().champion(_name(problem))
-    text = f"version {now.version} of run {now.run_key} since {now.since}" if now else f"{problem} has no champion yet"
-    show(now and now._asdict(), as_json=as_json, text=text)
+def champion(
+    problem: ProblemOption,
+    at: Annotated[
+        str | None, typer.Option(help="a moment, for example 2013-02-03T12:00:00-05:00; default: now", metavar="TIME")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the champion of now or of a moment, or say that there was none."""
+    moment = _moment(at) if at else None
+    found = _ledger().champion(_name(problem), at=moment)
+    nobody = f"{problem} had no champion at {at}" if at else f"{problem} has no champion yet"
+    text = f"version {found.version} of run {found.run_key} since {found.since}" if found else nobody
+    show(found and found._asdict(), as_json=as_json, text=text)
+
+
+def _moment(text: str) -> datetime:
+    """A moment that everybody understands alike; anything else is wrong usage."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no ISO time such as 2013-02-03T12:00:00-05:00", param_hint="--at") from error
+    if moment.tzinfo is None:
+        raise typer.BadParameter(f"{text!r} has no offset; write for example {text}+00:00", param_hint="--at")
+    return moment
 
 
 def status(problem: ProblemOption, as_json: JsonOption = False) -> None:

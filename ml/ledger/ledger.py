@@ -108,10 +108,10 @@ class Ledger:
         """One sentence per entry that was changed, removed or slipped in; empty when the ledger is whole."""
         return broken(self.entries())
 
-    def champion(self, problem: str) -> Champion | None:
-        """Who serves, or should; None before the first promotion."""
+    def champion(self, problem: str, *, at: datetime | None = None) -> Champion | None:
+        """Who serves, or should, now or at a moment; None before the first promotion."""
         with self._reading() as connection:
-            return _champion(connection, problem)
+            return _champion(connection, problem, *([LEDGER.c.at <= at.astimezone(UTC)] if at else []))
 
     def succession(self, problem: str) -> list[Champion]:
         """The champions that still stand, oldest first; the last serves, the one before is what a rollback returns to."""
@@ -187,8 +187,8 @@ def _moves(problem: str) -> tuple[sa.ColumnElement[bool], ...]:
     return LEDGER.c.problem == problem, LEDGER.c.kind.in_(MOVES)
 
 
-def _champion(connection: sa.Connection, problem: str) -> Champion | None:
-    moves = _entries(connection, *_moves(problem))
+def _champion(connection: sa.Connection, problem: str, *conditions: sa.ColumnElement[bool]) -> Champion | None:
+    moves = _entries(connection, *_moves(problem), *conditions)
     return moves[-1].champion if moves else None
 
 

@@ -37,6 +37,13 @@ def champion(context):
     return found and found.version
 
 
+def asked(run, **options):
+    """The question; there must be one."""
+    question = approve.ask(run, **options)
+    assert question is not None
+    return question
+
+
 def refused(run, question, match):
     with pytest.raises(RefusedError, match=match):
         approve.answer(run, question, YES)
@@ -49,7 +56,7 @@ def refused(run, question, match):
 def test_the_question_shows_what_a_person_must_know_and_is_asked_by_one_run(context):
     run = candidate(context, 1)
     assert tags(run, 1)["approval"] == f"waits for a person, in promote_{run.problem.name}"
-    question = approve.ask(run)
+    question = asked(run)
     assert approve.ask(run) == question, "a task tried again asks again"
     assert approve.ask(replace(run, run_key="doubled")) is None
     assert approve.ask(replace(run, run_key="by hand"), again=True) == question
@@ -65,10 +72,11 @@ def test_the_question_shows_what_a_person_must_know_and_is_asked_by_one_run(cont
 
 def test_an_approval_moves_the_champion_and_keeps_who_and_why(context):
     run = candidate(context, 1)
-    question = approve.ask(run)
+    question = asked(run)
     assert approve.answer(run, question, YES)
     assert approve.answer(run, question, YES), "killed and tried again"
-    assert promote.run(run).version == 1
+    promote.run(run)
+    assert champion(run) == 1
     assert approve.answer(run, question, YES), "killed after the promotion"
     assert kinds(run) == ["verdict", "approval_asked", "approved", "promote"]
     approved, moved = run.ledger.entries(run.problem.name)[-2:]
@@ -93,19 +101,19 @@ def test_an_approval_moves_the_champion_and_keeps_who_and_why(context):
 )
 def test_a_no_and_silence_move_nothing_and_are_written_down(context, said, by, comment):
     run = candidate(context, 1)
-    assert not approve.answer(run, approve.ask(run), said)
+    assert not approve.answer(run, asked(run), said)
     assert promote.run(run) is None
     assert champion(run) is None
     entry = run.ledger.entries(run.problem.name)[-1]
     assert (entry.kind, entry.actor, entry.body["comment"]) == ("rejected", by, comment)
     assert (tags(run, 1)["approval"], tags(run, 1)["approval_by"]) == ("rejected", by)
     assert approve.ask(replace(run, run_key="next"), again=True) is None
-    assert approve.ask(replace(run, run_key="next"), version=1).version == 1, "a person may ask for it anew"
+    assert asked(replace(run, run_key="next"), version=1).version == 1, "a person may ask for it anew"
 
 
 def test_an_approval_is_refused_when_another_champion_was_promoted_meanwhile(context):
     run = candidate(context, 1)
-    question = approve.ask(run)
+    question = asked(run)
     other = candidate(context, 2)
     promote.run(other, version=2, actor="cli:bert")
     refused(run, question, "compared with no champion, and by now there is version 2")
@@ -114,22 +122,23 @@ def test_an_approval_is_refused_when_another_champion_was_promoted_meanwhile(con
 
 def test_an_approval_is_refused_while_a_newer_candidate_waits_until_that_is_rejected(context):
     run = candidate(context, 1)
-    question = approve.ask(run)
+    question = asked(run)
     newer = candidate(context, 2)
     refused(run, question, "version 2 is a newer candidate")
-    assert not approve.answer(newer, approve.ask(newer), Answer(approved=False, by="anna"))
+    assert not approve.answer(newer, asked(newer), Answer(approved=False, by="anna"))
     again = replace(run, run_key="again")
-    assert approve.answer(again, approve.ask(again, version=1), YES)
-    assert promote.run(again).version == 1
+    assert approve.answer(again, asked(again, version=1), YES)
+    promote.run(again)
+    assert champion(again) == 1
 
 
 def test_an_approval_is_refused_when_the_run_was_judged_again_or_the_model_is_another(context):
     run = candidate(context, 1)
-    question = approve.ask(run)
+    question = asked(run)
     (context.of_run("night-1").file("model") / "example.json").write_text("{}")
     refused(run, question, "has been changed since it was registered")
     run = candidate(context, 2)
-    question = approve.ask(run)
+    question = asked(run)
     candidate(context, 2, decision="reject")
     refused(replace(run, run_key="judged again"), question, "the gate has judged its run again")
 

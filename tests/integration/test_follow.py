@@ -27,6 +27,13 @@ def by_hand(context, version):
     context.registry._client.set_registered_model_alias(context.problem.name, "champion", str(version))
 
 
+def followed(context):
+    """What became of the move; there must have been one."""
+    done = follow.run(context)
+    assert done is not None
+    return done
+
+
 def serving(context):
     """The champion by the ledger and by the alias, and what is due for deployment last."""
     name = context.problem.name
@@ -54,8 +61,8 @@ def test_an_alias_that_stands_where_it_should_is_no_news(context):
 
 def test_moved_to_a_version_that_the_gate_let_through_it_is_obeyed_and_the_ledger_says_that_nobody_is_known(context):
     by_hand(context, 2)
-    assert "stands on version 2, the ledger says version 1" in follow.glance(context)
-    assert follow.run(context).obeyed
+    assert "stands on version 2, the ledger says version 1" in str(follow.glance(context))
+    assert followed(context).obeyed
     assert serving(context) == (2, 2)
     assert due(context) == [1, 2]
     entry = last(context)
@@ -69,14 +76,18 @@ def test_moved_to_a_version_that_the_gate_let_through_it_is_obeyed_and_the_ledge
 def test_moved_back_to_an_earlier_champion_it_is_a_rollback(context):
     promote.run(context, version=2, actor="cli:anna")
     by_hand(context, 1)
-    assert follow.run(context).obeyed
+    assert followed(context).obeyed
     assert (last(context).kind, serving(context)) == ("rollback", (1, 1))
     by_hand(context, 2)
-    assert follow.run(context).obeyed
+    assert followed(context).obeyed
     assert (last(context).kind, serving(context)) == ("rollback", (2, 2))
 
 
-@pytest.mark.parametrize(("champion", "decision", "why"), [(1, "reject", "its verdict is reject"), (None, "promote", "was compared with no champion")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("champion", "decision", "why"),
+    [(1, "reject", "its verdict is reject"), (None, "promote", "was compared with no champion")],
+    ids=["rejected", "outdated"],
+)
 def test_moved_to_a_version_that_the_gate_did_not_let_through_it_is_put_back_or_obeyed_as_the_policy_says(
     context, champion, decision, why
 ):
@@ -85,7 +96,7 @@ def test_moved_to_a_version_that_the_gate_did_not_let_through_it_is_put_back_or_
     run.write(make_verdict(decision, champion))
     register.run(run)
     by_hand(context, 3)
-    done = follow.run(context)
+    done = followed(context)
     assert not done.obeyed
     assert why in done.why
     assert serving(context) == (1, 1)
@@ -94,7 +105,7 @@ def test_moved_to_a_version_that_the_gate_did_not_let_through_it_is_put_back_or_
     assert why in entry.body["comment"]
     assert context.registry.version(context.problem.name, 3).tags["approval"] == "moved by hand and put back"
     by_hand(context, 3)
-    assert follow.run(policy(context, "follow")).obeyed
+    assert followed(policy(context, "follow")).obeyed
     assert serving(context) == (3, 3)
     assert why in last(context).body["comment"]
 
@@ -105,21 +116,21 @@ def test_a_version_that_nobody_judged_or_cannot_be_loaded_is_put_back_under_any_
     foreign = client.create_model_version(name, source=f"runs:/{run_id}/made-elsewhere", run_id=run_id).version
     for one in (context, policy(replace(context, run_key="second"), "follow")):
         by_hand(context, foreign)
-        assert not follow.run(one).obeyed
+        assert not followed(one).obeyed
         assert serving(context) == (1, 1)
 
 
 def test_a_deleted_alias_is_put_back(context):
     context.registry._client.delete_registered_model_alias(context.problem.name, "champion")
-    assert "is gone" in follow.glance(context)
-    assert "The alias was deleted by hand" in follow.run(context).why
+    assert "is gone" in str(follow.glance(context))
+    assert "The alias was deleted by hand" in followed(context).why
     assert serving(context) == (1, 1)
     assert last(context).body == {"found": None, "comment": "an alias that is deleted decides nothing", "restored": True}
 
 
 def test_the_champions_version_deleted_is_told_once_and_serves_on(context):
     context.registry._client.delete_model_version(context.problem.name, "1")
-    assert "goes on serving from the store" in follow.run(context).why
+    assert "goes on serving from the store" in followed(context).why
     assert (last(context).kind, last(context).body["restored"]) == ("alias_refused", False)
     assert (follow.run(context), follow.glance(context)) == (None, None)
     assert serving(context) == (1, None)

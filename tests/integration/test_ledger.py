@@ -1,9 +1,14 @@
 """The ledger on real Postgres, and on SQLite: idempotent, in order, whole, and one winner per race."""
 
-import threading
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import psycopg2
 import pytest
@@ -11,6 +16,7 @@ import pytest
 from ml import database as databases
 from ml.errors import ConfigError, RefusedError
 from ml.ledger import Champion, Ledger
+from ml.settings import PROJECT
 
 NOW = datetime(2013, 2, 1, 8, 30, 0, 123456, tzinfo=UTC)
 
@@ -90,19 +96,26 @@ def test_a_move_over_another_champion_is_refused_and_names_it(ledger):
     assert len(ledger.entries()) == 2
 
 
-def test_of_32_promoters_at_once_exactly_one_wins_and_the_others_hear_who(postgres_ledger):
+def race(url, version, ready, results):
+    """A process of its own, with a connection of its own, that starts when all others are there."""
+    ready.wait()
+    try:
+        results.put(promote(Ledger(url), version, 1).version)
+    except RefusedError as error:
+        results.put(str(error))
+
+
+def test_of_32_processes_that_promote_at_once_exactly_one_wins_and_the_others_hear_who(postgres_ledger):
     promote(postgres_ledger, 1, None)
-    ready = threading.Barrier(32)
-
-    def race(version):
-        ready.wait()
-        try:
-            return promote(Ledger(postgres_ledger.url), version, 1).version
-        except RefusedError as error:
-            return str(error)
-
-    with ThreadPoolExecutor(32) as pool:
-        results = list(pool.map(race, range(100, 132)))
+    spawn = multiprocessing.get_context("forkserver")
+    spawn.set_forkserver_preload([__name__, "ml.ledger", "sqlalchemy.dialects.postgresql.psycopg2"])
+    ready, queue = spawn.Barrier(32), spawn.Queue()
+    racers = [spawn.Process(target=race, args=(postgres_ledger.url, version, ready, queue)) for version in range(100, 132)]
+    for racer in racers:
+        racer.start()
+    results = [queue.get(timeout=120) for _ in racers]
+    for racer in racers:
+        racer.join(60)
     winners = [result for result in results if isinstance(result, int)]
     assert len(winners) == 1
     refusals = [result for result in results if isinstance(result, str)]
@@ -141,6 +154,10 @@ def test_the_database_refuses_to_change_what_was_written(postgres_ledger, statem
         ("UPDATE ledger SET at = at + interval '1 us' WHERE id = 1", ["Entry 1 (promote night-1 of flights) was changed"]),
         ("UPDATE ledger SET body = '{}' WHERE id = 3", ["Entry 3 (promote night-3 of flights) was changed"]),
         ("DELETE FROM ledger WHERE id = 2", ["Entry 2 is missing"]),
+        (
+            "UPDATE ledger SET id = 9 WHERE id = 2; UPDATE ledger SET id = 2 WHERE id = 3; UPDATE ledger SET id = 3 WHERE id = 9",
+            ["Entry 2 does not", "Entry 2 (promote night-3", "Entry 3 does not", "Entry 3 (promote night-2"],
+        ),
         ("UPDATE ledger SET previous = repeat('0', 64) WHERE id = 3", ["Entry 3 does not follow entry 2", "Entry 3 (promote"]),
     ],
 )
@@ -152,6 +169,55 @@ def test_verify_names_the_row_that_somebody_changed_with_the_trigger_off(postgre
     execute(postgres_ledger.url, off + statement + "; " + on)
     found = postgres_ledger.verify()
     assert [sentence.startswith(start) for sentence, start in zip(found, told, strict=True)] == [True] * len(told)
+
+
+def test_who_was_champion_is_known_for_any_moment(ledger):
+    clock = iter(NOW + timedelta(days=number) for number in range(9))
+    ledger.now = lambda: next(clock)
+    promote(ledger, 1, None)
+    promote(ledger, 2, 1)
+    ledger.move("flights", to=champion(1), expected=2, kind="rollback", key="back", actor="cli:anna", body={})
+    hour = timedelta(hours=1)
+    moments = [NOW - hour, NOW, NOW + hour, NOW + timedelta(days=1, hours=1), NOW + timedelta(days=2), NOW + timedelta(days=99)]
+    found = [ledger.champion("flights", at=moment) for moment in moments]
+    assert [one and one.version for one in found] == [None, 1, 1, 2, 1, 1]
+    tokyo = (NOW + hour).astimezone(ZoneInfo("Asia/Tokyo"))
+    assert ledger.champion("flights", at=tokyo).version == 1
+    assert ledger.champion("complaints", at=NOW) is None
+
+
+def ml(url, *arguments):
+    """Exit status, what was printed, what went to stderr."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("EVERGREEN_")}
+    environment = kept | {"EVERGREEN_DATABASE_URL": url, "NO_COLOR": "1", "COLUMNS": "300"}
+    command = [sys.executable, "-m", "ml", "ledger", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, env=environment, timeout=120, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_command_line_names_what_was_changed_and_who_was_champion_when(postgres_ledger):
+    url = postgres_ledger.url
+    for version in (1, 2, 3):
+        promote(postgres_ledger, version, version - 1 or None)
+    status, printed, _ = ml(url, "verify", "--json")
+    whole = json.loads(printed)
+    assert (status, whole["entries"], whole["broken"]) == (0, 3, [])
+    status, printed, _ = ml(url, "champion", "--problem", "flights", "--at", "2013-02-01T08:31:00+00:00", "--json")
+    assert (status, json.loads(printed)["version"]) == (0, 3)
+    status, printed, _ = ml(url, "champion", "--problem", "flights", "--at", "2013-02-01T03:00:00-05:00")
+    assert (status, printed.strip()) == (0, "flights had no champion at 2013-02-01T03:00:00-05:00")
+    status, _, told = ml(url, "champion", "--problem", "flights", "--at", "2013-02-01T08:31:00")
+    assert (status, "has no offset" in told) == (2, True)
+    off, on = (f"ALTER TABLE ledger {verb} TRIGGER ledger_append_only; " for verb in ("DISABLE", "ENABLE"))
+    execute(url, f"{off} DELETE FROM ledger WHERE id = 3; {on}")
+    assert ml(url, "verify")[0] == 0, "a chain cut off at its end is whole in itself"
+    status, printed, told = ml(url, "verify", "--noted", whole["last"], "--json")
+    assert (status, json.loads(printed)["broken"][0].startswith("No entry has the hash")) == (1, True)
+    execute(url, f"{off} UPDATE ledger SET actor = 'x' WHERE id = 1; {on}")
+    status, printed, told = ml(url, "verify")
+    assert (status, printed) == (1, "")
+    assert "Entry 1 (promote night-1 of flights) was changed" in told
+    assert "Traceback" not in told
 
 
 def test_work_is_asked_once_is_due_in_order_and_is_done_once(ledger):

@@ -17,7 +17,11 @@ NUMERIC = ("number", "boolean")
 
 
 class ServedModel(PythonModel):  # type: ignore[misc]  # mlflow is not followed
-    """Raw columns in, `score` and `decision` out; a column left out and a null both mean missing."""
+    """Raw columns in; a column left out and a null both mean missing.
+
+    Out come `score`, and `decision` where a threshold was chosen. A model of several outputs answers with a column
+    `score_<output>` each: of several labels with `decision_<output>` beside it, of classes with the likeliest as `decision`.
+    """
 
     def load_context(self, context: Any) -> None:
         """Read the model folder that was logged as the artifact `model`."""
@@ -26,18 +30,29 @@ class ServedModel(PythonModel):  # type: ignore[misc]  # mlflow is not followed
         folder = Path(context.artifacts["model"])
         about = json.loads((folder / "model.json").read_text())
         self.types = {name: feature["type"] for name, feature in about["features"].items()}
-        self.zone, self.threshold = ZoneInfo(about["timezone"]), about["thresholds"][0]
+        self.zone, self.task = ZoneInfo(about["timezone"]), about["task"]
+        self.outputs, self.thresholds = about["outputs"], about["thresholds"]
         self.loaded = tf.saved_model.load(str(folder / "saved_model"))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
-        """Probability of a positive per row, and whether it reaches the threshold."""
+        """Scores per row: probabilities, or numbers in the label's own unit; and what they say."""
         import tensorflow as tf
 
         size = len(model_input)
         columns = {name: model_input.get(name, [None] * size) for name in self.types}
         raw = {name: tf.constant(self._column(list(columns[name]), kind)) for name, kind in self.types.items()}
-        score = self.loaded.signatures["serving_default"](**raw)["score"].numpy().astype(np.float64)
-        return pd.DataFrame({"score": score, "decision": score >= self.threshold}, index=model_input.index)
+        scores = self.loaded.signatures["serving_default"](**raw)["score"].numpy().astype(np.float64)
+        return pd.DataFrame(self._answers(scores.reshape(size, -1)), index=model_input.index)
+
+    def _answers(self, scores: Any) -> dict[str, Any]:
+        """Columns of the answer; `scores` has shape (n, outputs)."""
+        ends = [f"_{name}" for name in self.outputs] if len(self.outputs) > 1 else [""]
+        answers = {f"score{end}": scores[:, place] for place, end in enumerate(ends)}
+        for place, (end, threshold) in enumerate(zip(ends, self.thresholds, strict=False)):
+            answers[f"decision{end}"] = scores[:, place] >= threshold
+        if self.task == "multiclass":
+            answers["decision"] = np.asarray(self.outputs, dtype=object)[scores.argmax(axis=1)]
+        return answers
 
     def _column(self, values: list[Any], kind: str) -> Any:
         if kind in NUMERIC:

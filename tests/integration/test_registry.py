@@ -13,7 +13,8 @@ import pytest
 
 from ml.embedded.processes import free_port
 from ml.errors import DataError, TransientError
-from ml.registry import Candidate, Data, Registry, Run
+from ml.problem import Feature
+from ml.registry import Candidate, Data, Registry, Run, package
 from ml.scoring import Scorer
 from ml.store import digest
 from tests.integration.state_kit import NOW, NUMBERS, ROWS, Fuse, Killed, make_model, make_problem
@@ -184,6 +185,59 @@ def test_a_plain_client_without_this_project_gets_the_same_scores(registry, regi
     expected = scorer.score(scorer.table(ROWS))
     assert answer["score"] == expected.tolist()
     assert answer["decision"] == (expected >= scorer.threshold).tolist()
+
+
+def test_the_input_example_is_a_request_that_mlflows_own_server_would_answer(registry, registered):
+    import mlflow
+
+    problem, version = registered
+    mlflow.set_tracking_uri(registry.url)
+    uri = f"models:/{problem.name}/{version}"
+    path = mlflow.artifacts.download_artifacts(f"{uri}/serving_input_example.json")
+    with open(path) as file:
+        answer = mlflow.models.validate_serving_input(uri, file.read())
+    assert list(answer.columns) == ["score", "decision"]
+    assert len(answer) == len(ROWS)
+
+
+SEVERAL = {
+    "regression": (["delay"], [], ["score"]),
+    "multiclass": (["early", "late"], [], ["score_early", "score_late", "decision"]),
+    "multilabel": (["dep", "arr"], [0.2, 0.7], ["score_dep", "score_arr", "decision_dep", "decision_arr"]),
+    "vector_regression": (["dep", "arr"], [], ["score_dep", "score_arr"]),
+}
+
+
+@pytest.mark.parametrize("task", SEVERAL)
+def test_a_model_of_any_task_is_packed_and_answers_with_a_column_per_output(task, tmp_path):
+    import mlflow
+    import pandas as pd
+    import tensorflow as tf
+
+    outputs, thresholds, columns = SEVERAL[task]
+    weights = tf.constant([0.5, 1.0][: len(outputs)])
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.float32, "delay")])
+    def serve(delay):
+        scores = tf.where(tf.math.is_nan(delay), 0.0, delay)[:, None] * weights
+        return {"score": scores if len(outputs) > 1 else scores[:, 0]}
+
+    features = {"delay": {"type": "number"}}
+    about = {"features": features, "timezone": "UTC", "task": task, "outputs": outputs, "thresholds": thresholds}
+    folder = tmp_path / "model"
+    tf.saved_model.save(tf.Module(), str(folder / "saved_model"), signatures={"serving_default": serve})
+    scores = [[0.5, 1.0], [0.0, 0.0]] if len(outputs) > 1 else [0.5, 0.0]
+    (folder / "model.json").write_text(json.dumps(about))
+    (folder / "example.json").write_text(json.dumps({"rows": [{"delay": 1.0}, {"delay": None}], "scores": scores}))
+    package.write(tmp_path / "packed", folder, {"delay": Feature(type="number")}, mlflow.models.Model())
+    loaded = mlflow.pyfunc.load_model(str(tmp_path / "packed"))
+    answer = loaded.predict(pd.DataFrame({"delay": [1.0, None]}))
+    assert list(answer.columns) == columns == loaded.metadata.signature.outputs.input_names()
+    assert np.array_equal(answer[[name for name in columns if "score" in name]].to_numpy().squeeze(), np.squeeze(scores))
+    if task == "multiclass":
+        assert answer["decision"].tolist() == ["late", "early"]
+    if task == "multilabel":
+        assert (answer["decision_dep"].tolist(), answer["decision_arr"].tolist()) == ([True, False], [True, False])
 
 
 def test_through_mlflow_a_missing_column_is_a_null(registry, registered, model):

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ml import exclusions, features, privacy, snapshot, targets
+from ml import exclusions, features, folds, privacy, snapshot, split, targets
 from ml.context import Context
 from ml.errors import DataError
 from ml.features import Encoding, encoder
-from ml.problem import Problem, Split
+from ml.problem import Problem
 from ml.records import Part, Prepared, Validated
 from ml.snapshot import ENCODED, ENCODING, PARTS, ROWS
 from ml.store import digest
@@ -43,67 +43,6 @@ def run(context: Context) -> Prepared:
     return context.once(Prepared, inputs, lambda: _prepare(context, validated, excluded))
 
 
-def parts_by_day(days: list[date], split: Split) -> dict[str, tuple[date, date]]:
-    """First and last day of each part: the newest days judge, those before stop the training, the rest teaches.
-
-    Args:
-        days: days that have labels, sorted.
-    Raises: DataError: not one day is left to learn from.
-    """
-    needed = split.test_days + split.validation_days + 1
-    if not days or (days[-1] - days[0]).days + 1 < needed:
-        raise DataError(
-            f"Labels are known for {len(days)} days ({days[0] if days else '-'} to {days[-1] if days else '-'}), but the split "
-            f"needs {needed}: [split] test_days + validation_days + 1. Wait, widen [source] history_days, or shorten the parts."
-        )
-    test = days[-1] - timedelta(days=split.test_days - 1)
-    validation = test - timedelta(days=split.validation_days)
-    return {
-        "train": (days[0], validation - timedelta(days=1)),
-        "validation": (validation, test - timedelta(days=1)),
-        "test": (test, days[-1]),
-    }
-
-
-def split_rows(rows: pa.Table, split: Split) -> pa.Table:
-    """Give every labelled row its part.
-
-    Args:
-        rows: labelled rows with `_key`, `_day`, `_label`.
-    Returns: the same rows with `_part`, sorted by day and key.
-    Raises: DataError: see `run`.
-    """
-    days = sorted(date.fromisoformat(day) for day in pc.unique(rows[DAY]).to_pylist())
-    bounds = parts_by_day(days, split)
-    day = np.asarray(rows[DAY].to_pylist(), dtype=str)
-    part = np.full(rows.num_rows, "train", dtype=object)
-    part[day >= str(bounds["validation"][0])] = "validation"
-    part[day >= str(bounds["test"][0])] = "test"
-    parted = rows.append_column("_part", pa.array(part, pa.string())).sort_by([(DAY, "ascending"), ("_key", "ascending")])
-    _refuse_shared_keys(parted)
-    for name in PARTS:
-        _refuse_thin(parted.filter(pc.equal(parted["_part"], name)), name, split)
-    return parted
-
-
-def _refuse_shared_keys(rows: pa.Table) -> None:
-    seen = rows.group_by("_key").aggregate([("_part", "count_distinct")])
-    shared = seen.filter(pc.greater(seen["_part_count_distinct"], 1))["_key"].to_pylist()
-    if shared:
-        raise DataError(
-            f"{len(shared)} keys stand in more than one part of the split, such as {shared[:3]}: the test would know what "
-            "training saw. A key must name one row; mend [source] key, or the source where it repeats."
-        )
-
-
-def _refuse_thin(rows: pa.Table, name: str, split: Split) -> None:
-    if rows.num_rows < split.minimum_rows:
-        raise DataError(
-            f"The {name} part has {rows.num_rows} labelled rows, fewer than [split] minimum_rows = {split.minimum_rows}. "
-            "Wait for more labels, lengthen that part, or lower the limit."
-        )
-
-
 def _labelled(
     context: Context, validated: Validated, excluded: tuple[date, ...], forgotten: privacy.Forgotten
 ) -> tuple[pa.Table, dict[str, int]]:
@@ -120,18 +59,28 @@ def _labelled(
         )
     kept = [*about.features, *(name for name in snapshot.champion_features(context) if name in held)]
     named = [forgotten.column] if forgotten.column in held else []
-    names = dict.fromkeys([about.source.key, DAY, *about.source.labels, *kept, *named])
+    wanted = [about.source.key, DAY, *about.source.labels, *kept, *named, *filter(None, [about.split.group])]
+    names = dict.fromkeys(wanted)
     held_rows = forgotten.without(context.table("valid").read(period, columns=list(names), version=validated.version))
     rows = exclusions.without(held_rows, excluded)
     newest = newest_per_key(rows, about.source.key)
     known = newest.filter(targets.known(newest, about))
     frame = {name: known[name] for name in dict.fromkeys(kept)}
+    if about.split.group:  # numbered: what names a person does not stand in frozen rows
+        frame["_group"] = _numbered(known[about.split.group].cast(pa.string()), known[about.source.key].cast(pa.string()))
     frame |= {"_key": known[about.source.key].cast(pa.string()), DAY: known[DAY], "_label": targets.column(known, about)}
     return pa.table(frame), {
         "num_unlabelled": newest.num_rows - known.num_rows,
         "num_excluded": held_rows.num_rows - rows.num_rows,
         "num_superseded": rows.num_rows - newest.num_rows,
     }
+
+
+def _numbered(names: pa.ChunkedArray, keys: pa.ChunkedArray) -> pa.Array:
+    """Groups as numbers; a row that names none is a group of its own."""
+    alone = pc.binary_join_element_wise("", keys, "\x1f")
+    texts = pc.coalesce(names, alone).to_numpy().astype(str)
+    return pa.array(np.unique(texts, return_inverse=True)[1].astype(np.int32))
 
 
 def newest_per_key(rows: pa.Table, key: str) -> pa.Table:
@@ -150,7 +99,7 @@ def _prepare(context: Context, validated: Validated, excluded: tuple[date, ...])
     snapshot.refuse_to_replace(context)
     forgotten = privacy.forgotten(context.problem, context.store)
     labelled, others = _labelled(context, validated, excluded, forgotten)
-    rows = split_rows(labelled, context.problem.split)
+    rows, set_aside = split.split_rows(labelled, context.problem.split)
     for name in PARTS:
         targets.refuse_poor(rows.filter(pc.equal(rows["_part"], name))["_label"], context.problem, name)
     privacy.refuse_if_more(forgotten, context.problem, context.store)
@@ -162,11 +111,14 @@ def _prepare(context: Context, validated: Validated, excluded: tuple[date, ...])
     _encode(context, rows, encoding)
     parts = {name: _part(rows.filter(pc.equal(rows["_part"], name)), context.problem) for name in PARTS}
     told = ", ".join(f"{name} {part.num_rows}" for name, part in parts.items())
+    told += "".join(f", {count} set aside for their {why}" for why, count in set_aside.items())
     out = f", {others['num_excluded']} of excluded days are left out" if excluded else ""
     log.info("prepare: %s, %d rows wait for labels%s", told, others["num_unlabelled"], out)
     return Prepared(
         valid_version=validated.version,
         excluded=excluded,
+        set_aside=set_aside,
+        num_folds=sum(1 for _ in folds.of(rows, context.problem.split)),
         rows_digest=digest(context.file(ROWS)),
         **others,
         **parts,

@@ -91,6 +91,8 @@ class Prepared(Record):
     num_unlabelled: int = Field(description="rows of the period without a label yet; they wait, they are not lost")
     excluded: tuple[date, ...] = Field((), description="days that people took out, as of this run")
     num_excluded: int = Field(0, description="rows of those days that were left out")
+    set_aside: dict[str, int] = Field({}, description="rows left out because they lie in a gap, or in a group that is divided")
+    num_folds: int = Field(1, description="how many times rows before the test part judge: the protocol's validation scores")
     num_superseded: int = Field(0, description="older rows of a key that stands on a later day too; the newest one counts")
     train: Part
     validation: Part

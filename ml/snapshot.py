@@ -13,9 +13,9 @@ from ml.errors import DataError
 from ml.features import Encoding
 from ml.problem import Feature
 from ml.redaction import Rule
+from ml.split import PARTS as PARTS
 from ml.store import Store, digest
 
-PARTS = ("train", "validation", "test")
 ROWS, ENCODING, ENCODED = "rows.parquet", "encoding.json", "encoded.npz"  # by prepare
 MODEL, BASELINES, HISTORY, PROGRESS = "model", "baselines.npz", "history.json", "progress.json"  # by train
 SCORES, PLOTS = "scores.parquet", "plots"  # by evaluate

@@ -13,7 +13,15 @@ Baseline = Literal["prior", "median", "last", "linear", "boosting"]
 class Split(Section):
     """Which labelled days teach, which stop the training, which judge; always in time order."""
 
-    protocol: Literal["holdout"] = Field("holdout", description="the newest days are held out")
+    protocol: Literal["holdout", "kfold", "iterated_kfold", "rolling"] = Field(
+        "holdout",
+        description="who judges before the test: the days before it; whole days in turns; that several times, shuffled; several "
+        "windows, each taught by what lies before it",
+    )
+    folds: int = Field(5, ge=2, le=50, description="kfold, iterated_kfold: turns; rolling: windows of validation_days")
+    iterations: int = Field(3, ge=2, le=50, description="iterated_kfold: how many times all rows take turns")
+    group: str | None = Field(None, description="feature, or [privacy] subject, whose rows must not be divided between parts")
+    gap_days: int = Field(0, ge=0, description="days left out between what teaches and what judges")
     train_days: int = Field(60, ge=1, description="longest memory: days of labelled rows used in all")
     validation_days: int = Field(4, ge=1, description="days before the test part that stop the training early")
     test_days: int = Field(7, ge=1, description="newest labelled days, seen only by the evaluation")

@@ -114,6 +114,15 @@ class Problem(Section):
         return self
 
     @model_validator(mode="after")
+    def _group_is_read(self) -> Self:
+        group, known = self.split.group, {*self.features, self.privacy.subject}
+        if group is not None and group not in known:
+            raise ValueError(
+                f"split.group: {group!r} is not read; write a feature or [privacy] subject: {sorted(filter(None, known))}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _baselines_fit(self) -> Self:
         success = self.success
         strange = sorted(set(success.entity) - set(self.features))

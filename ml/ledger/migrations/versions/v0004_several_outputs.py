@@ -9,6 +9,7 @@ down_revision = "0003"
 
 def upgrade() -> None:
     """Add `scores`, a JSON list where there are several; such answers have no single decision, and numbers have none."""
-    op.add_column("request_log", sa.Column("scores", sa.Text()))
-    op.alter_column("request_log", "score", nullable=True)
-    op.alter_column("request_log", "decision", nullable=True)
+    with op.batch_alter_table("request_log") as table:  # SQLite knows no ALTER COLUMN
+        table.add_column(sa.Column("scores", sa.Text()))
+        table.alter_column("score", existing_type=sa.Double(), nullable=True)
+        table.alter_column("decision", existing_type=sa.Boolean(), nullable=True)

@@ -8,6 +8,7 @@ from ml import metrics
 from ml.problem import Problem
 from ml.records import Evaluated, Interval, Prepared, Rule, Scores, Trained, Verdict
 from ml.window import spans
+from ml.words import in_words
 
 LONGEST = 4900  # characters; MLflow cuts a description at 5,000
 MAX_SLICES = 60
@@ -85,31 +86,6 @@ def _parts(facts: Facts, num_slices: int) -> Iterator[Part]:
 
 def _decision(problem: Problem, evaluated: Evaluated, verdict: Verdict) -> str:
     return f"**Verdict: {verdict.decision}.** It {_move(verdict)}. {in_words(problem, evaluated)}"
-
-
-def in_words(problem: Problem, evaluated: Evaluated) -> str:
-    """What the decisions mean on a usual day, in counts a person can picture.
-
-    With fewer than ten rows a day the counts are of the whole test period.
-    """
-    true, false = evaluated.confusion["true_positive"], evaluated.confusion["false_positive"]
-    missed = evaluated.confusion["false_negative"]
-    rows, positive = problem.problem.rows, problem.problem.positive
-    by_day = evaluated.num_rows >= 10 * evaluated.days
-    share = evaluated.days if by_day else 1
-    when = "On a usual day" if by_day else f"In the {evaluated.days} test days"
-    num_rows, warned, hit, lost = (round(count / share) for count in (evaluated.num_rows, true + false, true, missed))
-    return (
-        f"{when} of {num_rows:,} {rows} it warns of {warned:,}, of which {hit:,} are really {positive}; "
-        f"it misses {lost:,} {positive} ones ({_in_ten(missed, true + missed)})."
-    )
-
-
-def _in_ten(part: int, whole: int) -> str:
-    if whole == 0:
-        return "there were none"
-    tenths = round(10 * part / whole)
-    return "fewer than 1 in 10" if tenths == 0 and part else f"{tenths} in 10"
 
 
 def _what(problem: Problem, run_key: str) -> str:

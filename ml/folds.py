@@ -54,7 +54,8 @@ def of(rows: pa.Table, split: Split) -> Iterator[Fold]:
     """Every fold of the frozen rows, in order; no row, key, group or gap day that judges has taught, and no test row does
     either.
     """
-    table, learned = np.array(rows["_fold"].to_pylist()), rows["_part"].to_numpy().astype(str) != "test"
+    table, part = np.array(rows["_fold"].to_pylist()), rows["_part"].to_numpy().astype(str)
+    learned = np.isin(part, ("train", "validation"))
     day, group = _days(rows), rows["_group"].to_numpy() if split.group else None
     for turn in table.T:
         for number in np.unique(turn[turn >= 0]):

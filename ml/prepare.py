@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ml import exclusions, features, folds, privacy, snapshot, split, targets
+from ml import exclusions, features, folds, privacy, reference, snapshot, split, targets
 from ml.context import Context
 from ml.errors import DataError
 from ml.features import Encoding, encoder
@@ -36,6 +36,7 @@ def run(context: Context) -> Prepared:
         str(validated.end),
         about.source.model_dump(),
         about.split.model_dump(),
+        about.success.reference_share,
         {n: f.model_dump() for n, f in about.features.items()},
     ]
     excluded = exclusions.days(context)
@@ -100,6 +101,7 @@ def _prepare(context: Context, validated: Validated, excluded: tuple[date, ...])
     forgotten = privacy.forgotten(context.problem, context.store)
     labelled, others = _labelled(context, validated, excluded, forgotten)
     rows, set_aside = split.split_rows(labelled, context.problem.split)
+    rows = reference.set_aside(rows, context.problem)
     for name in PARTS:
         targets.refuse_poor(rows.filter(pc.equal(rows["_part"], name))["_label"], context.problem, name)
     privacy.refuse_if_more(forgotten, context.problem, context.store)

@@ -5,16 +5,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml import metrics
-from ml.metrics import Floats
-from ml.problem import Gate, Success
+from ml import metrics, targets
+from ml.evaluate.fairness import gaps_of
+from ml.metrics import Comparison, Draws, Floats
+from ml.problem import Problem
 from ml.records import Evaluated, Interval, Scores
 from ml.tables import DAY
 
 MISSING = "missing"
+CANDIDATE, CHAMPION = "candidate", "champion"
+Masks = dict[str, npt.NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -24,68 +28,156 @@ class Champion:
     version: int
     scores: Floats | None
     problem: str = ""
-    threshold: float = 0.5
+    thresholds: tuple[float, ...] = (0.5,)
 
 
-def compare(
-    rows: pa.Table,
-    scores: Mapping[str, Floats],
-    champion: Champion | None,
-    *,
-    threshold: float,
-    success: Success,
-    gate: Gate,
-) -> Evaluated:
-    """Judge the candidate next to what it wants to replace.
+@dataclass(frozen=True)
+class Judged:
+    """Models on the same rows: `scores` of candidate and baselines by name, in the order of the rows, (n,) or (n, k)."""
 
-    Args:
-        rows: the test part with `_label`, `_day` and the slice columns, n rows.
-        scores: `candidate` and every baseline by name, each shape (n,), same order as `rows`.
-        threshold: say yes from this score on.
-    """
-    labels = rows["_label"].to_numpy().astype(np.float64)
-    candidate, theirs = scores["candidate"], champion.scores if champion else None
-    slices = slices_of(rows, success.slices)
-    judged = {name: mask for name, mask in slices.items() if mask.sum() >= gate.slice_rows and len(np.unique(labels[mask])) == 2}
-    days = pc.unique(rows[DAY]).to_pylist()
+    rows: pa.Table  # with `_label`, `_day` and the slice columns
+    problem: Problem
+    scores: Mapping[str, Floats]
+    champion: Champion | None
+    thresholds: tuple[float, ...]  # of the candidate: say yes from these scores on
 
-    def gain(other: Floats, mask: Floats | slice = slice(None)) -> Interval:
-        return metrics.paired_gain(success.metric, labels[mask], candidate[mask], other[mask], confidence=gate.confidence)
+    @property
+    def labels(self) -> Floats:
+        """The labels as numbers, shape (n,) or (n, k)."""
+        return targets.targets(self.rows["_label"], self.problem)
 
+    @property
+    def models(self) -> dict[str, Floats]:
+        """Scores of every model that could be scored, the champion among them."""
+        theirs = self.champion.scores if self.champion else None
+        return dict(self.scores) | ({CHAMPION: theirs} if theirs is not None else {})
+
+    @property
+    def said(self) -> npt.NDArray[Any]:
+        """What the candidate decides."""
+        return metrics.decide(self.problem.problem.task, self.scores[CANDIDATE], self.thresholds)
+
+    @property
+    def flipped(self) -> npt.NDArray[np.bool_]:
+        """Rows that candidate and champion decide otherwise, shape (n,); numbers when they differ by more than is usual."""
+        if self.champion is None or self.champion.scores is None:
+            return np.zeros(self.rows.num_rows, dtype=bool)
+        theirs = metrics.decide(self.problem.problem.task, self.champion.scores, self.champion.thresholds)
+        if self.problem.task.label == "number":
+            moved, usual = np.abs(self.said - theirs), np.abs(self.scores[CANDIDATE] - self.labels).mean(axis=0)
+            return np.asarray((moved > usual).reshape(len(moved), -1).any(axis=1))
+        return np.asarray((self.said != theirs).reshape(len(theirs), -1).any(axis=1))
+
+
+def compare(judged: Judged) -> Evaluated:
+    """Judge the candidate next to what it wants to replace; every model meets the same draws of days."""
+    problem, labels, models = judged.problem, judged.labels, judged.models
+    gate, metric, champion = problem.gate, problem.success.metric, judged.champion
+    draws = Draws.over(judged.rows[DAY].to_pylist(), judged.rows.num_rows)
+    whole = Comparison(problem.task.metrics, labels, models, draws, confidence=gate.confidence)
+    slices = slices_of(judged.rows, (*problem.success.slices, *problem.success.protected))
+    large = {name: mask for name, mask in slices.items() if mask.sum() >= gate.slice_rows}
+    parts, gains = _in_slices(judged, labels, large, draws)
+    days = pc.unique(judged.rows[DAY]).to_pylist()
+    scores = {
+        name: Scores(metrics={one: whole.value(name, one) for one in problem.task.metrics}, slices=parts.get(name, {}))
+        for name in models
+    }
     return Evaluated(
-        num_rows=rows.num_rows,
+        task=problem.problem.task,
+        num_rows=judged.rows.num_rows,
+        days=len(days),
         newest_label=max(days),
-        positive_rate=float(labels.mean()),
-        candidate=_scores(labels, candidate, judged, success, gate),
-        baselines={name: _scores(labels, scores[name], judged, success, gate) for name in success.baselines},
-        champion=_scores(labels, theirs, judged, success, gate) if theirs is not None else None,
+        positive_rate=float(np.atleast_1d(labels.mean(axis=0))[0]),
+        resampled=draws.by,
+        candidate=scores[CANDIDATE],
+        baselines={name: one for name, one in scores.items() if name not in (CANDIDATE, CHAMPION)},
+        champion=scores.get(CHAMPION),
         champion_version=champion.version if champion else None,
         champion_problem=champion.problem if champion else "",
-        gain_over_champion=gain(theirs) if theirs is not None else None,
-        gains_over={name: gain(scores[name]) for name in success.baselines},
-        slice_gains={name: gain(theirs, mask) for name, mask in judged.items()} if theirs is not None else {},
+        gains_over={name: whole.gain(metric, CANDIDATE, name) for name in judged.scores if name != CANDIDATE},
+        gain_over_champion=whole.gain(metric, CANDIDATE, CHAMPION) if CHAMPION in models else None,
+        naive=naive(metric, labels),
+        slice_gains=gains,
         slice_rows={name: int(mask.sum()) for name, mask in slices.items()},
-        threshold=threshold,
-        confusion=metrics.confusion(labels, candidate, threshold),
-        flips=int(((candidate >= threshold) != (theirs >= champion.threshold)).sum()) if champion and theirs is not None else 0,
-        calibration_error=metrics.calibration_error(labels, candidate),
-        days=len(days),
+        flips=int(judged.flipped.sum()),
+        gaps=gaps_of(
+            judged, {name: mask for name, mask in large.items() if name.split("=")[0] in problem.success.protected}, draws
+        ),
+        spread=float(np.std(judged.scores[CANDIDATE], axis=0).max()),
+        **_decided(judged, labels),
+        **_calibrated(judged, labels, draws),
     )
 
 
-def slices_of(rows: pa.Table, columns: tuple[str, ...]) -> dict[str, Floats]:
+def slices_of(rows: pa.Table, columns: tuple[str, ...]) -> Masks:
     """Boolean masks, shape (n,), one per `column=value`; a missing value is a slice too."""
-    masks: dict[str, Any] = {}
+    masks: Masks = {}
     for column in columns:
         values = np.asarray(rows[column].cast(pa.string()).fill_null(MISSING).to_pylist(), dtype=object)
         masks |= {f"{column}={value}": values == value for value in sorted(set(values))}
     return masks
 
 
-def _scores(labels: Floats, scores: Floats, judged: Mapping[str, Floats], success: Success, gate: Gate) -> Scores:
-    whole = {name: metrics.bootstrap(name, labels, scores, confidence=gate.confidence) for name in metrics.METRICS}
-    parts = {
-        name: metrics.bootstrap(success.metric, labels[mask], scores[mask], confidence=gate.confidence)
-        for name, mask in judged.items()
-    }
-    return Scores(metrics=whole, slices=parts)
+def naive(metric: str, labels: Floats) -> float:
+    """The metric of the best constant answer."""
+    return metrics.metric(metric, labels, np.broadcast_to(labels.mean(axis=0), labels.shape).copy())
+
+
+def _in_slices(
+    judged: Judged, labels: Floats, large: Masks, draws: Draws
+) -> tuple[dict[str, dict[str, Interval]], dict[str, Interval]]:
+    """The success metric of candidate and champion per slice, and the paired gain, where the metric is defined."""
+    metric, confidence = judged.problem.success.metric, judged.problem.gate.confidence
+    models = {name: scores for name, scores in judged.models.items() if name in (CANDIDATE, CHAMPION)}
+    found: dict[str, dict[str, Interval]] = {name: {} for name in models}
+    gains: dict[str, Interval] = {}
+    for name, mask in large.items():
+        inside = {model: scores[mask] for model, scores in models.items()}
+        one = Comparison([metric], labels[mask], inside, draws.of(mask), confidence=confidence)
+        values = {model: one.value(model, metric) for model in models}
+        if any(np.isnan(value.value) for value in values.values()):
+            continue
+        for model, value in values.items():
+            found[model][name] = value
+        if CHAMPION in models:
+            gains[name] = one.gain(metric, CANDIDATE, CHAMPION)
+    return found, gains
+
+
+def _decided(judged: Judged, labels: Floats) -> dict[str, Any]:
+    """What the decisions come to: counts per output and costs, or how far numbers are off."""
+    problem, said = judged.problem, judged.said
+    names, scores = problem.outputs, judged.scores[CANDIDATE]
+    if problem.task.label == "number":
+        errors = np.abs(scores - labels).reshape(len(labels), -1)
+        return {"misses": {name: _misses(one) for name, one in zip(names, errors.T, strict=True)}}
+    yes = np.eye(len(names), dtype=bool)[said] if problem.problem.task == "multiclass" else said.reshape(len(labels), -1)
+    real = labels.reshape(len(labels), -1) == 1
+    counts = {name: metrics.counts(real[:, place], yes[:, place]) for place, name in enumerate(names)}
+    told: dict[str, Any] = {"confusions": counts}
+    if problem.task.decides:
+        told |= {"thresholds": judged.thresholds, "threshold": judged.thresholds[0]}
+    return told | (_costs(judged, labels) | {"confusion": counts[names[0]]} if problem.problem.task == "binary" else {})
+
+
+def _misses(errors: Floats) -> dict[str, float]:
+    half, nine_in_ten = np.quantile(errors, [0.5, 0.9])
+    return {"mean": float(errors.mean()), "half": float(half), "nine_in_ten": float(nine_in_ten)}
+
+
+def _costs(judged: Judged, labels: Floats) -> dict[str, Any]:
+    """Cost per row of the chosen threshold, the one that these rows would have liked best, and of always the same answer."""
+    cost, scores = judged.problem.success.cost.model_dump(), judged.scores[CANDIDATE]
+    cheapest = metrics.cheapest_threshold(labels, scores, **cost)
+    ways = {"chosen": judged.thresholds[0], "cheapest": cheapest, "always": -np.inf, "never": np.inf}
+    return {"costs": {name: metrics.cost_of(labels, scores, one, **cost) for name, one in ways.items()}, "cheapest": cheapest}
+
+
+def _calibrated(judged: Judged, labels: Floats, draws: Draws) -> dict[str, Any]:
+    numbers, scores = judged.problem.task.label == "number", judged.scores[CANDIDATE]
+    unit = np.where((spread := labels.std(axis=0)) > 0, spread, 1.0) if numbers else 1.0
+    slope = metrics.calibration_slope(
+        labels / unit, scores / unit, draws.blocks, probabilities=not numbers, confidence=judged.problem.gate.confidence
+    )
+    return {"calibration_error": metrics.calibration_error(labels / unit, scores / unit), "calibration_slope": slope}

@@ -1,23 +1,33 @@
-"""The stage: score all models on the run's test rows, write the evaluation, the scores and the plots."""
+"""The stage: score every model on the run's test rows and the reference rows; write the evaluation, the scores and the plots."""
 
+import hashlib
+import json
 import logging
+from datetime import date
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ml import exclusions, snapshot
+from ml import exclusions, reference, snapshot
 from ml.context import Context
 from ml.errors import DataError
 from ml.evaluate import plots
-from ml.evaluate.compare import Champion, compare
+from ml.evaluate.compare import CANDIDATE, CHAMPION, Champion, Judged, compare
+from ml.evaluate.effects import effects_of
+from ml.evaluate.gallery import examples_of
+from ml.evaluate.seen import LEARNED, num_seen
 from ml.metrics import Floats
 from ml.records import Evaluated, Prepared, Scores, Trained
+from ml.records import Reference as OnReference
 from ml.scoring import Scorer
-from ml.snapshot import BASELINES, HISTORY, MODEL, PLOTS, SCORES
+from ml.snapshot import BASELINES, EXAMPLES, HISTORY, MODEL, PLOTS, ROWS, SCORES
 from ml.tables import DAY
 
 log = logging.getLogger(__name__)
+JUDGED = "judged"  # kind of ledger entry: these test rows were used for this model
+MEGABYTE = 1_000_000
 
 
 def run(context: Context) -> Evaluated:
@@ -33,28 +43,36 @@ def run(context: Context) -> Evaluated:
     policy = [about.success.model_dump(), about.gate.model_dump()]
     inputs = [prepared.rows_digest, trained.model_digest, serving.version if serving else None, policy]
     champion_run = (serving.version, serving.run_key) if serving else None
-    return context.once(Evaluated, inputs, lambda: _evaluate(context, prepared, champion_run))
+    return context.once(Evaluated, inputs, lambda: _evaluate(context, prepared, trained, champion_run))
 
 
-def _evaluate(context: Context, prepared: Prepared, champion_run: tuple[int, str] | None) -> Evaluated:
+def _evaluate(context: Context, prepared: Prepared, trained: Trained, champion_run: tuple[int, str] | None) -> Evaluated:
     _refuse_excluded(context, prepared)
-    rows = snapshot.rows_of(context, "test")
-    labels = rows["_label"].to_numpy().astype(np.float64)
-    candidate = Scorer.load(context.file(MODEL))
+    rows, candidate = snapshot.rows_of(context, "test"), Scorer.load(context.file(MODEL))
     champion = _champion(context, rows, *champion_run) if champion_run else None
-    with np.load(context.file(BASELINES)) as simple:
-        scores = {"candidate": candidate.score(rows), **simple}
-    evaluated = compare(
-        rows, scores, champion, threshold=candidate.threshold, success=context.problem.success, gate=context.problem.gate
+    scores = {CANDIDATE: candidate.score(rows)} | _baselines(context)
+    judged = Judged(rows, context.problem, scores, champion, candidate.thresholds)
+    evaluated = compare(judged)
+    examples = examples_of(judged)
+    evaluated = evaluated.model_copy(
+        update={
+            "rows_digest": prepared.rows_digest,
+            "valid_version": prepared.valid_version,
+            "effects": effects_of(rows, candidate.score, tuple(context.problem.features), context.problem, candidate.thresholds),
+            "reference": _on_reference(context, candidate, champion_run),
+            "examples": examples if context.problem.success.show_rows else (),
+            **_trust(context, judged, candidate, prepared, trained),
+        }
     )
+    context.store.write_json(context.name(EXAMPLES), [example.model_dump(mode="json") for example in examples])
     _write_scores(context, rows, scores, champion.scores if champion else None)
-    shown = scores | ({"champion": champion.scores} if champion and champion.scores is not None else {})
+    history = context.store.read_json(context.name(HISTORY)) if context.store.exists(context.name(HISTORY)) else {}
     with context.store.replacing(context.name(PLOTS)) as folder:
-        plots.write(folder, labels, shown, context.store.read_json(context.name(HISTORY)), candidate.threshold)
+        plots.write(folder, judged, evaluated, history)
     metric = context.problem.success.metric
     told = {name: f"{one.metrics[metric].value:.4f}" for name, one in _models(evaluated).items()}
     log.info("evaluate: %s on %d rows: %s", metric, rows.num_rows, told)
-    return evaluated.model_copy(update={"rows_digest": prepared.rows_digest, "valid_version": prepared.valid_version})
+    return evaluated
 
 
 def _refuse_excluded(context: Context, prepared: Prepared) -> None:
@@ -71,8 +89,13 @@ def _refuse_excluded(context: Context, prepared: Prepared) -> None:
         )
 
 
+def _baselines(context: Context) -> dict[str, Floats]:
+    with np.load(context.file(BASELINES)) as held:
+        return {name: held[name] for name in context.problem.success.baselines}
+
+
 def _models(evaluated: Evaluated) -> dict[str, Scores]:
-    every = {"candidate": evaluated.candidate, "champion": evaluated.champion, **evaluated.baselines}
+    every = {CANDIDATE: evaluated.candidate, CHAMPION: evaluated.champion} | evaluated.baselines
     return {name: scores for name, scores in every.items() if scores}
 
 
@@ -88,14 +111,76 @@ def _champion(context: Context, rows: pa.Table, version: int, run_key: str) -> C
             )
             return Champion(version, None, f"{seen}; judging it there would flatter it")
         scorer = Scorer.load(theirs.file(MODEL))
-        return Champion(version, scorer.score(rows), threshold=scorer.threshold)
+        return Champion(version, scorer.score(rows), thresholds=scorer.thresholds)
     except DataError as error:
         return Champion(version, None, f"champion {version} cannot be scored: {error}")
 
 
+def _trust(context: Context, judged: Judged, candidate: Scorer, prepared: Prepared, trained: Trained) -> dict[str, Any]:
+    """What tells whether the numbers may be believed: seen rows, stale rows, a changed export, rows used before."""
+    learned = pq.read_table(context.file(ROWS), filters=[("_part", "in", LEARNED)])
+    example = candidate.example
+    answered = candidate.score(candidate.table(example["rows"]))
+    size = sum(path.stat().st_size for path in candidate.version_dir.rglob("*") if path.is_file())
+    return {
+        "learned_until": date.fromisoformat(max(learned[DAY].to_pylist())),
+        "stale_rows": bool(trained.rows_digest) and trained.rows_digest != prepared.rows_digest,
+        "num_seen": num_seen(learned, judged.rows, context.problem),
+        "example_difference": float(np.abs(answered - np.asarray(example["scores"])).max()),
+        "size_mb": round(size / MEGABYTE, 3),
+        "uses": _uses(context, judged.rows, trained.model_digest),
+    }
+
+
+def _uses(context: Context, rows: pa.Table, model_digest: str) -> int:
+    """Write down that these test rows were used for this model; how many different models they were used for by now."""
+    content = json.dumps([rows["_key"].to_pylist(), [str(label) for label in rows["_label"].to_pylist()]])
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    problem, ledger = context.problem.name, context.ledger
+    body = {"test_digest": digest, "model_digest": model_digest, "num_rows": rows.num_rows}
+    key = f"{digest[:16]} {model_digest[:16]}"
+    ledger.append(problem, JUDGED, key=key, actor=f"retrain:{context.reason}", run_key=context.run_key, body=body)
+    entries = [entry.body for entry in ledger.entries(problem) if entry.kind == JUDGED]
+    return len({entry["model_digest"] for entry in entries if entry["test_digest"] == digest})
+
+
+def _on_reference(context: Context, candidate: Scorer, champion_run: tuple[int, str] | None) -> OnReference | None:
+    """Candidate and champion on the frozen rows; None where no rows are set aside, or the candidate learned from some."""
+    found = reference.rows_of(context)
+    if found is None or reference.num_learned(context, found[1]):
+        return None
+    frozen, rows, digest = found
+    champion = _champion_on_reference(context, rows, *champion_run) if champion_run else None
+    judged = Judged(rows, context.problem, {CANDIDATE: candidate.score(rows)}, champion, candidate.thresholds)
+    evaluated, days = compare(judged), rows[DAY].to_pylist()
+    return OnReference(
+        name=frozen.name,
+        num_rows=rows.num_rows,
+        first=min(days),
+        last=max(days),
+        rows_digest=digest,
+        candidate=evaluated.candidate,
+        champion=evaluated.champion,
+        gain_over_champion=evaluated.gain_over_champion,
+        champion_problem=evaluated.champion_problem,
+    )
+
+
+def _champion_on_reference(context: Context, rows: pa.Table, version: int, run_key: str) -> Champion:
+    theirs = context.of_run(run_key)
+    try:
+        if number := reference.num_learned(theirs, rows):
+            return Champion(version, None, f"champion {version} learned from {number:,} of the reference rows")
+        scorer = Scorer.load(theirs.file(MODEL))
+        return Champion(version, scorer.score(rows), thresholds=scorer.thresholds)
+    except DataError as error:
+        return Champion(version, None, f"champion {version} cannot be scored there: {error}")
+
+
 def _write_scores(context: Context, rows: pa.Table, scores: dict[str, Floats], champion: Floats | None) -> None:
-    empty = pa.nulls(rows.num_rows, pa.float64())
-    columns = {name: rows[name] for name in ("_key", DAY, "_label")} | {name: pa.array(one) for name, one in scores.items()}
-    columns["champion"] = pa.array(champion) if champion is not None else empty
+    """One row per test row; a score of several outputs is a list."""
+    columns = {name: rows[name] for name in ("_key", DAY, "_label")}
+    columns |= {name: pa.array(one.tolist()) for name, one in scores.items()}
+    columns["champion"] = pa.array(champion.tolist()) if champion is not None else pa.nulls(rows.num_rows, pa.float64())
     with context.store.replacing(context.name(SCORES)) as path:
         pq.write_table(pa.table(columns), path, compression="zstd")

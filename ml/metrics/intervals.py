@@ -14,6 +14,7 @@ from ml.metrics.draws import Draws, Floats
 from ml.metrics.quality import better, bounds, find, metric
 from ml.records import Interval
 
+NORMAL, LARGE = 1.959964, 1e9  # half width of a 95 % interval in standard errors, and degrees of freedom that make it so
 LEAST_DEFINED = 0.5  # share of draws in which a metric must be defined to have an interval
 
 
@@ -85,24 +86,36 @@ def interval(value: float, drawn: Floats, num_blocks: int, *, confidence: float)
     return Interval(value=value, low=value - half, high=value + half, error=error, freedom=freedom)
 
 
-def doubt(found: Interval, limit: float) -> float:
+def doubt(found: Interval, limit: float, *, above: bool = True) -> float:
     """How likely an estimate as high as this is when the truth is at the limit or below: a one-sided p-value.
 
+    Args:
+        above: False: how likely one as low as this is when the truth is at the limit or above.
     Returns: between 0 and 1; 1 where nothing is known.
     """
     from scipy.special import stdtr
 
-    if found.error is None or found.freedom is None or np.isnan(found.value) or np.isnan(found.error):
+    error, freedom = _error(found)
+    beyond = (found.value - limit) * (1 if above else -1)
+    if np.isnan(found.value) or np.isnan(error):
         return 1.0
-    if found.error == 0:
-        return 0.0 if found.value > limit else 1.0
-    return float(stdtr(found.freedom, -(found.value - limit) / found.error))
+    if error == 0:
+        return 0.0 if beyond > 0 else 1.0
+    return float(stdtr(freedom, -beyond / error))
 
 
 def lower(found: Interval, level: float) -> float:
     """The value that the truth exceeds but for a chance of `level`: the limit at which `doubt` is `level`."""
     from scipy.special import stdtrit
 
-    if found.error is None or found.freedom is None or not level > 0:
-        return float("nan") if level > 0 else float("-inf")
-    return found.value - float(stdtrit(found.freedom, 1 - level)) * found.error
+    error, freedom = _error(found)
+    if not level > 0:
+        return float("-inf")
+    return found.value if error == 0 else found.value - float(stdtrit(freedom, 1 - level)) * error
+
+
+def _error(found: Interval) -> tuple[float, float]:
+    """Standard error and degrees of freedom; of an interval of earlier versions, which had 95 % unless said otherwise."""
+    if found.error is None or found.freedom is None:
+        return (found.high - found.low) / (2 * NORMAL), LARGE
+    return found.error, found.freedom

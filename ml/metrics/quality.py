@@ -54,12 +54,15 @@ def find(name: str) -> Metric:
     return METRICS[name]
 
 
-def _mean_over_outputs(one: Metric) -> Metric:
+def _mean_over_outputs(one: Metric, *, varied: bool = False) -> Metric:
+    """The mean over outputs; where the metric needs labels that vary, over those whose labels do."""
+
     def over(labels: Floats, scores: Floats, weights: Weights) -> Floats:
         if labels.ndim == 1:
             return one(labels, scores, weights)
-        outputs = zip(labels.T, scores.T, strict=True)
-        return np.asarray(np.mean([one(label, score, weights) for label, score in outputs], axis=0))
+        outputs = list(zip(labels.T, scores.T, strict=True))
+        kept = [(label, score) for label, score in outputs if not varied or np.ptp(label) > 0] or outputs
+        return np.asarray(np.mean([one(label, score, weights) for label, score in kept], axis=0))
 
     return over
 
@@ -135,14 +138,14 @@ def _r2(labels: Floats, scores: Floats, weights: Weights) -> Floats:
 
 
 METRICS: dict[str, Metric] = {
-    "auc": _mean_over_outputs(_auc),
-    "average_precision": _mean_over_outputs(_average_precision),
+    "auc": _mean_over_outputs(_auc, varied=True),
+    "average_precision": _mean_over_outputs(_average_precision, varied=True),
     "log_loss": _log_loss,
     "brier": _mean_over_outputs(_brier),
     "accuracy": _accuracy,
     "mae": _mean_over_outputs(_mae),
     "rmse": _mean_over_outputs(_rmse),
-    "r2": _mean_over_outputs(_r2),
+    "r2": _mean_over_outputs(_r2, varied=True),
 }
 
 

@@ -63,6 +63,15 @@ class Success(Section):
     entity: tuple[str, ...] = Field((), description="features that together name what the baseline `last` looks back at")
     cost: Cost = Field(Cost(), description="decides the threshold of a yes")
     slices: tuple[str, ...] = Field((), description="columns whose values are judged one by one")
+    protected: tuple[str, ...] = Field((), description="slices whose groups must also be served alike; see [gate] fairness_gap")
+    show_rows: bool = Field(
+        False,
+        description="whether single rows (worst errors, flips) may be shown in MLflow; always false where they are people's",
+    )
+    reference_share: float = Field(
+        0.02, ge=0, lt=0.5, description="share of keys that no model ever learns from, frozen as the reference rows; 0: none"
+    )
+    reference_days: int = Field(365, ge=1, description="age at which the reference rows are frozen anew, from the same keys")
 
     @property
     def baselines(self) -> tuple[Baseline, ...]:
@@ -73,15 +82,44 @@ class Success(Section):
 class Gate(Section):
     """When a candidate may replace the champion. The defaults block unless the candidate is better for sure."""
 
-    floors: dict[Metric, float] = Field({}, description="worst value allowed per metric (for log_loss, brier: highest)")
+    floors: dict[Metric, float] = Field({}, description="worst value allowed per metric (for losses: highest)")
     minimum_gain: float = Field(0.0, ge=0, description="gain over the champion that must be exceeded, in metric units")
+    lucky_promotions_per_year: float = Field(
+        1.0,
+        gt=0,
+        le=365,
+        description="how often, at most, a year of nightly gates may promote by luck what gains no more than that",
+    )
     non_inferiority_margin: float | None = Field(
         None, gt=0, description="if set: a fresher model may pass when it is not worse than this, in metric units"
     )
     baseline_margin: float = Field(0.0, ge=0, description="how far below a baseline to beat a candidate may be, in metric units")
     slice_margin: float = Field(0.05, ge=0, description="loss against the champion allowed in any slice, in metric units")
     slice_rows: int = Field(300, ge=30, description="slices with fewer test rows are shown, not judged")
-    calibration: float = Field(0.1, gt=0, description="largest expected calibration error, in probability")
+    reference_margin: float = Field(
+        0.05, ge=0, description="loss against the champion allowed on the reference rows, in metric units"
+    )
+    calibration: float = Field(
+        0.1,
+        gt=0,
+        description="largest expected calibration error, in probability; of numbers, in standard deviations of the label",
+    )
+    calibration_slope: float = Field(
+        0.5, ge=0, lt=1, description="smallest calibration slope; below it a model is far too sure of itself (1 is right)"
+    )
+    fairness_gap: float = Field(0.2, gt=0, description="largest gap between groups of a protected column")
+    believable_skill: float = Field(
+        0.95,
+        gt=0,
+        le=1,
+        description="share of the way from a constant answer to a perfect one above which labels must be leaking",
+    )
+    believable_gain: float = Field(
+        0.5, gt=0, le=1, description="share of the champion's remaining error that may vanish in one night"
+    )
+    feature_skill: float = Field(0.7, gt=0, le=1, description="share of that way that one feature alone may carry")
+    maximum_size_mb: float | None = Field(None, gt=0, description="largest model, in megabytes on disk; no limit by default")
+    maximum_latency_ms: float | None = Field(None, gt=0, description="slowest answer in the rehearsal; no limit by default")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="of every interval")
     minimum_rows: int = Field(500, ge=1, description="with fewer test rows the verdict is: not assessable")
     maximum_age_days: int = Field(7, ge=1, description="the newest labelled row may be this old")

@@ -88,9 +88,10 @@ class Problem(Section):
             raise ValueError(
                 f"features.{bad[0]}: this name is taken: key, [source] key, available_at, deleted, updated_at, and _names"
             )
-        strange = sorted(set(self.success.slices) - set(self.features))
-        if strange:
-            raise ValueError(f"success.slices: {strange[0]!r} is not one of the features {sorted(self.features)}")
+        for key, names in (("slices", self.success.slices), ("protected", self.success.protected)):
+            strange = sorted(set(names) - set(self.features))
+            if strange:
+                raise ValueError(f"success.{key}: {strange[0]!r} is not one of the features {sorted(self.features)}")
         return self
 
     @model_validator(mode="after")

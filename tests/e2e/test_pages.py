@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
-from ml import card, samples
+from ml import samples
 from ml.embedded import demo
 from ml.embedded.stack import AIRFLOW_USER
 from ml.ledger import Ledger
 from ml.records import Evaluated, Registered, Validated, Verdict
 from ml.registry import Registry
+from ml.words import in_words
 from tests.e2e import driving
 
 pytestmark = pytest.mark.timeout(900)
@@ -285,7 +286,7 @@ def test_the_version_shows_its_card_alias_and_tags(night, stack, visitor, pictur
     for rule in [rule for rule in context.record(Verdict).rules if not rule.rule.startswith("slice ")]:
         row = table(visitor, "found and asked").get_by_role("row").filter(has_text=rule.sentence)
         expect(row).to_contain_text("yes")
-    expect(visitor.get_by_text(card.in_words(context.problem, context.record(Evaluated)))).to_be_visible()
+    expect(visitor.get_by_text(in_words(context.problem, context.record(Evaluated)))).to_be_visible()
     expect(visitor.get_by_text("@ champion")).to_be_visible()
     expect(visitor.get_by_text("verdict_reason", exact=True)).to_be_attached()
     body = visitor.locator("body").inner_text()

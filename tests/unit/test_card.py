@@ -2,8 +2,6 @@
 
 from datetime import date
 
-import pytest
-
 from ml import card
 from ml.records import Interval, Part, Prepared, Trained
 from tests.integration.state_kit import make_evaluated, make_problem, make_verdict
@@ -28,22 +26,6 @@ def test_says_in_plain_words_what_happens_on_a_usual_day():
     assert (
         "On a usual day of 920 flights it warns of 201, of which 121 are really late; it misses 97 late ones (4 in 10)."
     ) in render()
-
-
-@pytest.mark.parametrize(
-    ("confusion", "num_rows", "told"),
-    [
-        ((3, 1, 30, 2), 36, "In the 7 test days of 36 flights it warns of 4, of which 3 are really late; it misses 2 late ones"),
-        ((0, 7, 693, 0), 700, "of which 0 are really late; it misses 0 late ones (there were none)"),
-        ((7000, 0, 0, 70), 7070, "it misses 10 late ones (fewer than 1 in 10)"),
-        ((70000, 0, 0, 70000), 140000, "On a usual day of 20,000 flights it warns of 10,000"),
-    ],
-    ids=["few rows a day", "no positive", "rarely missed", "thousands"],
-)  # fmt: skip
-def test_counts_suit_the_volume(confusion, num_rows, told):
-    names = ("true_positive", "false_positive", "true_negative", "false_negative")
-    evaluated = make_evaluated(num_rows=num_rows, confusion=dict(zip(names, confusion, strict=True)))
-    assert told in card.in_words(make_problem("late"), evaluated)
 
 
 def test_shows_rules_models_slices_data_and_the_way_back():

@@ -1,19 +1,28 @@
 """The nouns: small frozen records that stages hand on, each a JSON file of its run and a plain dict over XCom."""
 
-from collections.abc import Iterable
 from datetime import date, datetime
-from typing import ClassVar, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from ml.records.evaluation import (
+    Effect,
+    Evaluated,
+    Example,
+    Gap,
+    Interval,
+    Reference,
+    Scores,
+)
+from ml.records.record import Record
+from ml.records.verdict import Rule, Verdict
 from ml.window import Window
 
-
-class Record(BaseModel):
-    """What a stage found out. `stage` names the stage that writes it and its file in the run's folder."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
-    stage: ClassVar[str]
+__all__ = [
+    "Answer", "Deployed", "DriftFinding", "Effect", "Evaluated", "Example", "Followed", "Gap", "Ingested", "Interval",
+    "Monitored", "Part", "Prepared", "Promoted", "Question", "Record", "Reference", "Registered", "Rule", "RuleResult", "Scores",
+    "Trained", "Vacuumed", "Validated", "Verdict",
+]  # fmt: skip
 
 
 class Ingested(Record):
@@ -112,81 +121,6 @@ class Trained(Record):
     validation_loss: float
     export_difference: float = Field(description="largest difference between exported and trained scores on raw rows")
     seconds: float
-
-
-class Interval(Record):
-    """An estimate with its bootstrap interval."""
-
-    stage = "evaluate"
-    value: float
-    low: float
-    high: float
-    error: float | None = Field(None, description="bootstrap standard error, wide enough for the number of blocks")
-    freedom: int | None = Field(None, description="independent blocks (days, or rows where days are few) less one")
-
-
-class Scores(Record):
-    """Quality of one model on the test rows."""
-
-    stage = "evaluate"
-    metrics: dict[str, Interval]
-    slices: dict[str, Interval] = Field(description="the success metric per `column=value`")
-
-
-class Evaluated(Record):
-    """Candidate, champion and baselines on the same rows."""
-
-    stage = "evaluate"
-    rows_digest: str = Field("", description="of the snapshot whose test part was judged on")
-    valid_version: int | None = Field(None, description="version of `valid` that the rows and their labels are from")
-    num_rows: int
-    newest_label: date
-    positive_rate: float
-    candidate: Scores
-    baselines: dict[str, Scores] = Field(description="per simple model: prior, median, last, linear, boosting")
-    champion: Scores | None
-    champion_version: int | None
-    champion_problem: str = Field("", description="why a champion could not be compared; empty when it was, or there is none")
-    gain_over_champion: Interval | None = Field(description="paired, in the direction where more is better")
-    gains_over: dict[str, Interval] = Field(description="per baseline; paired, in the direction where more is better")
-    slice_gains: dict[str, Interval] = Field(description="paired gain over the champion per slice with enough rows")
-    slice_rows: dict[str, int]
-    threshold: float = Field(description="the cheapest score to say yes from, under the problem's costs, on validation rows")
-    confusion: dict[str, int] = Field(description="at the threshold: true_, false_positive and true_, false_negative")
-    flips: int = Field(description="test rows where candidate and champion decide differently")
-    calibration_error: float
-    days: int = Field(description="days the test rows cover")
-
-    def hardest(self, names: Iterable[str]) -> str:
-        """Of some baselines the one that the candidate is least ahead of."""
-        return min(names, key=lambda name: self.gains_over[name].value)
-
-
-class Rule(Record):
-    """One rule of the gate."""
-
-    stage = "gate"
-    rule: str
-    value: float | None
-    limit: float | None
-    holds: bool
-    sentence: str
-
-
-class Verdict(Record):
-    """May the candidate replace the champion, and why."""
-
-    stage = "gate"
-    decision: Literal["promote", "reject", "not assessable"]
-    rules: tuple[Rule, ...]
-    champion_version: int | None = Field(description="the champion it was compared with; promotion demands that it still is")
-    dry_run: bool
-
-    @property
-    def sentence(self) -> str:
-        """The verdict in one line."""
-        broken = [rule.sentence for rule in self.rules if not rule.holds]
-        return f"{self.decision}: " + ("; ".join(broken) if broken else "every rule holds")
 
 
 class Registered(Record):

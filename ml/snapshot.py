@@ -18,6 +18,7 @@ from ml.store import Store, digest
 
 ROWS, ENCODING, ENCODED = "rows.parquet", "encoding.json", "encoded.npz"  # by prepare
 MODEL, BASELINES, HISTORY, PROGRESS = "model", "baselines.npz", "history.json", "progress.json"  # by train
+PROBLEM, WEIGHTS, CURVES, CHECKPOINT = "problem.json", "weights.npz", "tensorboard", "checkpoint.npz"  # by train too
 SCORES, PLOTS, EXAMPLES = "scores.parquet", "plots", "examples.json"  # by evaluate
 REPORT = "registered/validation.html"  # by register, for MLflow: without what stands in single rows
 

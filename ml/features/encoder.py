@@ -15,27 +15,67 @@ LARGEST = 8.0  # standardised numbers are cut here: one absurd value must not dr
 SPECIAL = 2  # indices before a vocabulary: 0 unseen, 1 missing
 
 
-def sizes(encoding: Encoding) -> dict[str, int]:
+def sizes(encoding: Encoding) -> dict[str, Any]:
     """Widths of the packed arrays and how many indices they use.
 
-    Returns: `categories` and `numbers` columns, `tokens` words per row, `category_values` and `token_values` indices.
+    Returns: `categories` and `numbers` columns, `tokens` words per row, `category_values` and `token_values` indices;
+        `category_sizes`, a list: how many of the indices each of the category columns uses.
     """
     kinds = [feature.type for feature in encoding.features.values()]
+    vocabularies = [size for name in encoding.features for size in _vocabularies(encoding, name)]
     return {
-        "categories": sum(kind in ("category", "zip", "datetime") for kind in kinds) + kinds.count("datetime"),
+        "categories": len(vocabularies),
         "numbers": 2 * sum(kind in NUMERIC for kind in kinds) + 3 * kinds.count("datetime"),
         "tokens": sum(feature.tokens for feature in encoding.features.values() if feature.type == "text"),
-        "category_values": sum(_num_categories(encoding, name) for name in encoding.features),
+        "category_values": sum(vocabularies),
+        "category_sizes": vocabularies,
         "token_values": SPECIAL
         + sum(len(encoding.statistics[n].vocabulary) for n, f in encoding.features.items() if f.type == "text"),
     }
 
 
-def _num_categories(encoding: Encoding, name: str) -> int:
+def _vocabularies(encoding: Encoding, name: str) -> list[int]:
+    """How many indices each category column of a feature uses."""
     kind = encoding.features[name].type
     if kind == "datetime":
-        return 8 + 25  # weekday and hour, each with one for missing
-    return SPECIAL + len(encoding.statistics[name].vocabulary) if kind in ("category", "zip") else 0
+        return [8, 25]  # weekday and hour, each with one for missing
+    return [SPECIAL + len(encoding.statistics[name].vocabulary)] if kind in ("category", "zip") else []
+
+
+def places(encoding: Encoding) -> dict[str, dict[str, slice]]:
+    """Which columns of which packed array a feature fills: {"sched_dep": {"categories": slice(3, 5), ...}, ...}."""
+    found: dict[str, dict[str, slice]] = {}
+    used = {"categories": 0, "numbers": 0, "tokens": 0}
+    for name, feature in encoding.features.items():
+        text = feature.type == "text"
+        numbers = 2 if feature.type in NUMERIC else 3 if feature.type == "datetime" else 0
+        width = {
+            "categories": len(_vocabularies(encoding, name)),
+            "numbers": numbers,
+            "tokens": feature.tokens if text else 0,
+        }
+        found[name] = {kind: slice(used[kind], used[kind] + size) for kind, size in width.items() if size}
+        used = {kind: used[kind] + size for kind, size in width.items()}
+    return found
+
+
+def values(encoding: Encoding) -> list[tuple[str, ...]]:
+    """What every index of the category table stands for, in order."""
+    found: list[tuple[str, ...]] = []
+    for name in encoding.features:
+        if encoding.features[name].type == "datetime":
+            found += [(name, "weekday", str(day)) for day in range(8)] + [(name, "hour", str(hour)) for hour in range(25)]
+        elif _vocabularies(encoding, name):
+            found += [(name, "unseen"), (name, "missing")]
+            found += [(name, "value", value) for value in encoding.statistics[name].vocabulary]
+    return found
+
+
+def words(encoding: Encoding) -> list[tuple[str, ...]]:
+    """What every index of the word table stands for, in order."""
+    texts = [name for name, feature in encoding.features.items() if feature.type == "text"]
+    known = [(name, word) for name in texts for word in encoding.statistics[name].vocabulary]
+    return [("padding",), ("unseen",), *known]
 
 
 def build(encoding: Encoding) -> "tf.Module":
@@ -56,7 +96,7 @@ def build(encoding: Encoding) -> "tf.Module":
             }
 
         def __call__(self, raw: dict[str, Any]) -> dict[str, Any]:
-            categories, numbers, tokens, offset = [], [], [], 0
+            categories, numbers, tokens, offset, word_offset = [], [], [], 0, 0
             for name, feature in encoding.features.items():
                 column, statistics = raw[name], encoding.statistics[name]
                 if feature.type in NUMERIC:
@@ -66,11 +106,12 @@ def build(encoding: Encoding) -> "tf.Module":
                     categories += [weekday + offset, hour + offset + 8]
                     numbers += position
                 elif feature.type == "text":
-                    tokens.append(_tokens(column, self.tables[name], feature.tokens))
+                    tokens.append(_tokens(column, self.tables[name], feature.tokens, word_offset))
+                    word_offset += len(statistics.vocabulary)
                 else:
                     values = tf.strings.substr(column, 0, feature.prefix) if feature.type == "zip" else column
                     categories.append(_index(values, self.tables[name]) + offset)
-                offset += _num_categories(encoding, name)
+                offset += sum(_vocabularies(encoding, name))
             empty = tf.shape(next(iter(raw.values())))[0]
             return {
                 "categories": tf.stack(categories, 1) if categories else tf.zeros((empty, 0), tf.int32),
@@ -135,11 +176,16 @@ def _datetime(column: Any) -> tuple[Any, Any, list[Any]]:
     return weekday * flag, (hour + 1) * flag, [tf.sin(angle) * present, tf.cos(angle) * present, 1 - present]
 
 
-def _tokens(column: Any, table: Any, length: int) -> Any:
-    """Word indices: 0 padding, 1 a word that is not in the vocabulary, then the vocabulary."""
+def _tokens(column: Any, table: Any, length: int, offset: int) -> Any:
+    """Word indices: 0 padding, 1 a word that is not in the vocabulary, then the vocabulary, behind that of earlier texts."""
     import tensorflow as tf
 
     clean = tf.strings.strip(tf.strings.regex_replace(tf.strings.lower(column), WORD_BREAK, " "))
     ragged = tf.strings.split(clean, " ")[:, :length]
-    indices = tf.ragged.map_flat_values(lambda flat: tf.where(table.lookup(flat) == 0, 1, table.lookup(flat)), ragged)
+
+    def index(flat: Any) -> Any:
+        found = table.lookup(flat)
+        return tf.where(found < SPECIAL, 1, found + offset)
+
+    indices = tf.ragged.map_flat_values(index, ragged)
     return tf.cast(indices.to_tensor(shape=[None, length]), tf.int32)

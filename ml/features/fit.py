@@ -43,8 +43,7 @@ def fit(rows: pa.Table, features: Mapping[str, Feature], *, timezone: str) -> En
         rows: the training part only, raw columns.
     Raises: DataError: a number column is missing in every row.
     """
-    raw = inputs(rows, features, timezone=timezone)
-    statistics = {name: _learn(name, feature, raw[name]) for name, feature in features.items()}
+    statistics = {name: _learn(name, feature, rows[name], timezone) for name, feature in features.items()}
     return Encoding(features=dict(features), statistics=statistics, timezone=timezone)
 
 
@@ -62,8 +61,9 @@ def _input(column: pa.ChunkedArray, kind: str, timezone: str) -> npt.NDArray[Any
         numbers = column.cast(pa.float32()) if kind == "number" else column.cast(pa.int8()).cast(pa.float32())
         return np.asarray(numbers.fill_null(float("nan")).to_numpy(), dtype=np.float32)
     if kind == "datetime":
-        local = pc.local_timestamp(column.cast(pa.timestamp("s", "UTC"), safe=False).cast(pa.timestamp("s", timezone)))
-        column = pc.strftime(local, "%Y-%m-%dT%H:%M:%S")
+        moments = column.cast(pa.timestamp("s", "UTC"), safe=False).combine_chunks().dictionary_encode()  # many rows share one
+        local = pc.local_timestamp(moments.dictionary.cast(pa.timestamp("s", timezone)))
+        column = pc.take(pc.strftime(local, "%Y-%m-%dT%H:%M:%S"), moments.indices)
     return np.asarray(column.cast(pa.string()).fill_null(MISSING).to_numpy(zero_copy_only=False), dtype=object)
 
 
@@ -73,21 +73,22 @@ def words(texts: pa.Array) -> pa.ChunkedArray:
     return pc.split_pattern(clean, " ")
 
 
-def _learn(name: str, feature: Feature, column: npt.NDArray[Any]) -> Statistics:
+def _learn(name: str, feature: Feature, column: pa.ChunkedArray, timezone: str) -> Statistics:
     if feature.type == "number":
-        known = column[np.isfinite(column)].astype(np.float64)
+        numbers = _input(column, feature.type, timezone)
+        known = numbers[np.isfinite(numbers)].astype(np.float64)
         if len(known) == 0:
             raise DataError(
                 f"Feature {name!r} has no value in any training row. Remove it from [features], or look why the source "
                 "stopped filling it."
             )
         return Statistics(median=float(np.median(known)), mean=float(known.mean()), deviation=float(known.std()) or 1.0)
-    if feature.type in ("category", "zip"):
-        values = pa.array(column, pa.string())
+    if feature.type not in ("category", "zip", "text"):
+        return Statistics()
+    values = column.cast(pa.string()).fill_null(MISSING).combine_chunks()
+    if feature.type != "text":
         return Statistics(vocabulary=_frequent(values if feature.type == "category" else zip_prefix(values, feature), feature))
-    if feature.type == "text":
-        return Statistics(vocabulary=_frequent(words(pa.array(column, pa.string())).flatten(), feature))
-    return Statistics()
+    return Statistics(vocabulary=_frequent(words(values).flatten(), feature))
 
 
 def zip_prefix(values: pa.Array, feature: Feature) -> pa.Array:

@@ -2,7 +2,7 @@
 
 from ml.problem.data import Feature, FeatureType, History, Limit, Source
 from ml.problem.load import load, names
-from ml.problem.model import Drift, Gate, Split, Success, Training
+from ml.problem.model import Drift, Gate, Split, Success, Training, Watchdog
 from ml.problem.problem import Problem
 from ml.problem.section import Section
 from ml.problem.task import TASKS, Metric, Task
@@ -23,6 +23,7 @@ __all__ = [
     "Success",
     "Task",
     "Training",
+    "Watchdog",
     "load",
     "names",
 ]

@@ -28,6 +28,14 @@ class Split(Section):
     minimum_rows: int = Field(200, ge=1, description="fewest rows a part may have")
 
 
+class Watchdog(Section):
+    """When a training that runs away or stands still is ended."""
+
+    minutes: float = Field(120, gt=0, description="longest time a training may take, minutes")
+    silent_minutes: float = Field(15, gt=0, description="longest time without a sign of progress, minutes")
+    memory_share: float = Field(0.8, gt=0, le=1, description="share of the machine's memory that it may hold")
+
+
 class Training(Section):
     """The network and how it learns."""
 
@@ -40,6 +48,16 @@ class Training(Section):
     epochs: int = Field(20, ge=1, description="most passes over the training part")
     patience: int = Field(3, ge=1, description="passes without a better validation loss before stopping")
     seed: int = Field(1, ge=0, description="same seed, data and machine type: the same model to the bit")
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="balanced: rare classes weigh as much as frequent ones while learning; probabilities stay true"
+    )
+    missing_copies: float = Field(
+        0.0, ge=0, le=5, description="copies of training rows with values dropped, per row: for serving that misses what is here"
+    )
+    warm_start: bool = Field(False, description="begin with the champion's weights instead of random ones")
+    threads: int = Field(1, ge=1, description="of TensorFlow while training; small networks are fastest with one")
+    checkpoint_seconds: float = Field(30.0, ge=0, description="a killed training loses at most this and an epoch; 0: every epoch")
+    watchdog: Watchdog = Watchdog()
 
 
 class Cost(Section):

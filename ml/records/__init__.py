@@ -119,7 +119,13 @@ class Trained(Record):
     epochs: int
     best_epoch: int
     validation_loss: float
-    export_difference: float = Field(description="largest difference between exported and trained scores on raw rows")
+    export_difference: float = Field(
+        description="largest difference between exported and trained answers to raw rows; of numbers in standard deviations"
+    )
+    started: str = Field("", description="what the first weights were")
+    made_on: dict[str, str] = Field(
+        {}, description="CPU type, threads, versions, digest of the lock: the same gives the same bits"
+    )
     seconds: float
 
 

@@ -21,10 +21,11 @@ WORDS = 12  # in the text of a typical row
 
 
 def write(folder: Path, core: "keras.Model", encoding: Encoding, *, about: dict[str, Any]) -> None:
-    """Write `saved_model/` and `model.json`; the signature takes one 1-D tensor per raw column.
+    """Write `saved_model/` and `model.json`; the signature takes one 1-D tensor per raw column, and answers `score`: shape (n,)
+    with one output, (n, k) with several.
 
     Args:
-        about: problem, run_key, threshold and redact, kept in model.json beside features and timezone.
+        about: problem, run_key, task, outputs, thresholds and redact, kept in model.json beside features and timezone.
     """
     import tensorflow as tf
 
@@ -36,7 +37,8 @@ def write(folder: Path, core: "keras.Model", encoding: Encoding, *, about: dict[
     @tf.function(autograph=False)
     def score(**raw: Any) -> dict[str, Any]:
         packed = module.encoder(raw)
-        return {"score": module.core({name: packed[name] for name in names}, training=False)[:, 0]}
+        answer = module.core({name: packed[name] for name in names}, training=False)
+        return {"score": answer[:, 0] if answer.shape[1] == 1 else answer}
 
     kinds = {name: tf.float32 if feature.type in NUMERIC else tf.string for name, feature in encoding.features.items()}
     signature = score.get_concrete_function(**{name: tf.TensorSpec([None], kind, name) for name, kind in kinds.items()})

@@ -10,66 +10,109 @@ import numpy.typing as npt
 from ml import models
 from ml.errors import DataError
 from ml.problem import Training
+from ml.train.checkpoint import Checkpoint, State
+from ml.train.learner import ROWS, Arrays, Learner
 
 if TYPE_CHECKING:
     import keras
 
-Arrays = dict[str, npt.NDArray[Any]]
 Progress = Callable[[dict[str, float]], None]
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A network with its best weights and the losses of every epoch."""
+    """A network with its best weights and the losses of every epoch, `loss` and `val_loss`."""
 
     model: "keras.Model"
     history: dict[str, list[float]]
     best_epoch: int
 
 
-def fit(train: Arrays, validation: Arrays, *, sizes: dict[str, int], task: str, training: Training, progress: Progress) -> Fitted:
+def fit(
+    train: Arrays, validation: Arrays | None, *, sizes: dict[str, Any], task: str, training: Training, progress: Progress
+) -> Fitted:
     """Train until the validation loss stops falling; the best epoch's weights are kept.
 
+    A search passes other values of `training`: layers, embedding, dropout, l2, learning_rate, batch_size, seed.
+
     Args:
-        train, validation: from `prepare.arrays_of`: packed inputs and `label`.
+        train, validation: packed inputs and `label` of shape (n,) or (n, k), as `snapshot.arrays_of` gives them. Without
+            a validation part all of `training.epochs` are run, and the last weights are kept.
         progress: told {epoch, epochs, loss, validation_loss} after every epoch.
     Raises: DataError: the loss is not a number any more.
     """
-    import keras
+    return learn(begin(train, validation, sizes=sizes, task=task, training=training), progress)
 
-    keras.utils.set_random_seed(training.seed)  # equal weights on the same data, threads and machine type
-    model = models.build(sizes, task=task, training=training, prior=float(train["label"].mean()))
-    names = [tensor.name for tensor in model.inputs]
-    stop = keras.callbacks.EarlyStopping("val_loss", patience=training.patience, restore_best_weights=True)
-    report = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: progress(_told(epoch, logs, training)))
-    fitted = model.fit(
-        {name: train[name] for name in names},
-        train["label"],
-        validation_data=({name: validation[name] for name in names}, validation["label"]),
-        batch_size=training.batch_size,
-        epochs=training.epochs,
-        callbacks=[stop, keras.callbacks.TerminateOnNaN(), report],
-        verbose=0,
-    )
-    history = {name: [float(value) for value in values] for name, values in fitted.history.items()}
-    if not np.isfinite([*history["loss"], *history.get("val_loss", [np.nan])]).all():
+
+def begin(train: Arrays, validation: Arrays | None, *, sizes: dict[str, Any], task: str, training: Training) -> Learner:
+    """An untrained network with its rows; equal seeds, rows, threads and machine types give equal weights, to the bit."""
+    import keras
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(training.seed)
+    start = models.head(train["label"], task=task, balanced=training.class_weights == "balanced")
+    model = models.build(sizes, task=task, training=training, start=start)
+    learner = Learner(model, start, task=task, training=training)
+    learner.take(train, validation)
+    return learner
+
+
+def learn(
+    learner: Learner, progress: Progress, *, checkpoint: Checkpoint | None = None, alive: Callable[[], None] = lambda: None
+) -> Fitted:
+    """The epochs.
+
+    Args:
+        checkpoint: where to go on from, and to write to; without it a killed training starts over.
+        alive: called every few hundred steps.
+    Raises: DataError: the loss is not a number any more.
+    """
+    training, state = learner.training, State()
+    if checkpoint is not None:
+        state = checkpoint.restore(learner) or state
+    while state.epoch < training.epochs and state.waited < training.patience:
+        losses = []
+        for stretch in learner.stretches(state.epoch):
+            losses.append((learner.run(stretch), len(stretch)))
+            alive()
+        loss = float(np.average([one for one, _ in losses], weights=[steps for _, steps in losses]))
+        _record(state, learner, loss, learner.validation_loss())
+        told = {"epoch": state.epoch, "epochs": training.epochs, "loss": loss, "validation_loss": state.history["val_loss"][-1]}
+        progress({name: float(value) for name, value in told.items()})
+        if checkpoint is not None:
+            checkpoint.save(learner, state)
+    learner.model.set_weights(state.best)
+    learner.finish()
+    return Fitted(learner.model, state.history, state.best_epoch)
+
+
+def _record(state: State, learner: Learner, loss: float, validation_loss: float) -> None:
+    """Write an epoch into the state.
+
+    Raises: DataError: a loss is not a number.
+    """
+    state.epoch += 1
+    judged = validation_loss if learner.has_validation else loss
+    if not np.isfinite([loss, judged]).all():
         raise DataError(
-            f"The loss is not finite after {len(history['loss'])} epochs (learning_rate = {training.learning_rate}). "
+            f"The loss is not finite after {state.epoch} epochs (learning_rate = {learner.training.learning_rate}). "
             "Lower [training] learning_rate, or look for absurd values in the number columns."
         )
-    return Fitted(model, history, int(np.argmin(history["val_loss"])) + 1)
-
-
-def _told(epoch: int, logs: dict[str, float], training: Training) -> dict[str, float]:
-    return {
-        "epoch": epoch + 1,
-        "epochs": training.epochs,
-        "loss": logs["loss"],
-        "validation_loss": logs.get("val_loss", float("nan")),
-    }
+    state.history["loss"].append(loss)
+    state.history["val_loss"].append(validation_loss)
+    if not learner.has_validation or judged < state.best_loss:
+        state.best_loss, state.best_epoch, state.best, state.waited = judged, state.epoch, learner.model.get_weights(), 0
+    else:
+        state.waited += 1
 
 
 def predict(model: "keras.Model", arrays: Arrays) -> npt.NDArray[np.float64]:
-    """Scores of encoded rows, shape (n,)."""
-    inputs = {tensor.name: arrays[tensor.name] for tensor in model.inputs}
-    return np.asarray(model.predict(inputs, batch_size=8192, verbose=0)[:, 0], dtype=np.float64)
+    """Answers for encoded rows, float64 of shape (n,) with one output, (n, k) with several."""
+    import tensorflow as tf
+
+    names, size = models.inputs_of(model), len(next(iter(arrays.values())))
+    call = tf.function(lambda rows: model(rows, training=False), reduce_retracing=True)
+    parts = [call({name: tf.constant(arrays[name][at : at + ROWS]) for name in names}).numpy() for at in range(0, size, ROWS)]
+    answers = np.concatenate(parts).astype(np.float64)
+    return answers[:, 0] if answers.shape[1] == 1 else answers

@@ -1,98 +1,128 @@
-"""The stage: fit, choose the threshold, export, prove that the export answers alike, score the baselines."""
+"""The stage: train in a process of its own, keep what it made, score the models to beat."""
 
+import hashlib
+import json
 import logging
+import shutil
+import tempfile
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ml import features, metrics, snapshot
+from ml import snapshot
 from ml.context import Context
-from ml.errors import DataError
-from ml.features import encoder
+from ml.features import Encoding, encoder
+from ml.problem import Problem
 from ml.records import Prepared, Trained
-from ml.scoring import Scorer
-from ml.snapshot import ENCODING, HISTORY, MODEL, PROGRESS
+from ml.snapshot import CHECKPOINT, CURVES, ENCODING, HISTORY, MODEL, PROBLEM, PROGRESS, WEIGHTS
 from ml.store import digest
-from ml.train import baselines, export, fit
+from ml.train import apart, baselines, job
+from ml.train.learner import Arrays
 
 log = logging.getLogger(__name__)
-EXPORT_TOLERANCE = 1e-5
-EXPORT_ROWS = 10_000
 
 
 def run(context: Context) -> Trained:
-    """Train on the frozen rows of the run.
+    """Train on the frozen rows of the run; a training that was killed goes on from its last checkpoint.
 
-    Raises: DataError: the loss is not finite, or the exported model answers differently.
+    Raises:
+        DataError: the loss is not finite, the exported model answers differently, or a limit of the watchdog was passed.
+        TransientError: the training stood still, or was killed.
     """
     prepared = context.record(Prepared)
     about = context.problem
     inputs = [
         prepared.rows_digest,
         digest(context.file(ENCODING)),
-        about.training.model_dump(),
+        learned_from(about.training.model_dump()),
         about.success.model_dump(),
         about.problem.task,
     ]
     return context.once(Trained, inputs, lambda: _train(context, prepared.rows_digest))
 
 
+def learned_from(training: dict[str, Any]) -> dict[str, Any]:
+    """The settings that decide what comes out; when to save and when to give up do not."""
+    return {name: value for name, value in training.items() if name not in ("watchdog", "checkpoint_seconds")}
+
+
 def _train(context: Context, rows_digest: str) -> Trained:
     snapshot.refuse_to_replace(context)
     started = time.monotonic()
-    about, encoding = context.problem, snapshot.encoding_of(context)
-    train, validation, test = (snapshot.arrays_of(context, part) for part in snapshot.PARTS)
-    sizes = encoder.sizes(encoding)
-
-    def progress(told: dict[str, float]) -> None:
-        context.store.write_json(context.name(PROGRESS), told)
-        log.info("train: epoch %(epoch)d/%(epochs)d loss %(loss).4f validation loss %(validation_loss).4f", told)
-
-    fitted = fit.fit(train, validation, sizes=sizes, task=about.problem.task, training=about.training, progress=progress)
-    context.store.write_json(context.name(HISTORY), fitted.history)
-    cost = about.success.cost
-    threshold = metrics.cheapest_threshold(
-        validation["label"].astype(np.float64),
-        fit.predict(fitted.model, validation),
-        false_positive=cost.false_positive,
-        false_negative=cost.false_negative,
-    )
-    difference = _export(context, fitted, test, threshold)
-    baselines.write(context, sizes)
+    context.store.write_json(context.name(PROBLEM), context.problem.model_dump(mode="json"))
+    parts = {part: snapshot.arrays_of(context, part) for part in snapshot.PARTS}
+    outcome = _fit(context, parts, rows_digest)
+    context.store.write_json(context.name(HISTORY), outcome.history)
+    baselines.write(context, encoder.sizes(snapshot.encoding_of(context)))
+    log.info("train: began with %s, best epoch %d of %d", outcome.started, outcome.best_epoch, len(outcome.history["loss"]))
     return Trained(
         model_digest=digest(context.file(MODEL)),
         rows_digest=rows_digest,
-        num_parameters=fitted.model.count_params(),
-        epochs=len(fitted.history["loss"]),
-        best_epoch=fitted.best_epoch,
-        validation_loss=min(fitted.history["val_loss"]),
-        export_difference=difference,
+        num_parameters=outcome.num_parameters,
+        epochs=len(outcome.history["loss"]),
+        best_epoch=outcome.best_epoch,
+        validation_loss=min(outcome.history["val_loss"]),
+        export_difference=outcome.export_difference,
+        started=outcome.started,
+        made_on=outcome.made_on,
         seconds=round(time.monotonic() - started, 2),
     )
 
 
-def _export(context: Context, fitted: fit.Fitted, test: fit.Arrays, threshold: float) -> float:
-    """Write the model folder; returns the largest difference between its scores on raw rows and the network's own."""
-    rows, expected = snapshot.rows_of(context, "test").slice(0, EXPORT_ROWS), fit.predict(fitted.model, test)[:EXPORT_ROWS]
-    about: dict[str, Any] = {
-        "problem": context.problem.name,
-        "run_key": context.run_key,
-        "task": context.problem.problem.task,
-        "outputs": list(context.problem.outputs),
-        "thresholds": [threshold],
-        "redact": context.problem.privacy.redact,  # what its rows went through, so that the service does the same
-    }
-    encoding = snapshot.encoding_of(context)
-    example = export.typical(encoding)
-    raw = features.inputs(example, encoding.features, timezone=encoding.timezone)
-    with context.store.replacing(context.name(MODEL)) as folder:
-        export.write(folder, fitted.model, encoding, about=about)
-        export.write_example(folder, example, fit.predict(fitted.model, encoder.encode(encoder.build(encoding), raw)))
-        difference = float(np.abs(Scorer.load(folder).score(rows) - expected).max())
-        if not difference <= EXPORT_TOLERANCE:
-            raise DataError(
-                f"The exported model differs from the trained one by {difference:.2e} on raw rows (allowed "
-                f"{EXPORT_TOLERANCE:.0e}). Encoding while training and inside the model must be the same code."
-            )
-    return difference
+def _fit(context: Context, parts: dict[str, Arrays], rows_digest: str) -> job.Outcome:
+    """The training in its own process; what it made is in the store afterwards."""
+    encoding, champion = snapshot.encoding_of(context), _champion(context)
+    inputs = job_digest(context.problem, encoding, rows_digest, champion)
+    with tempfile.TemporaryDirectory(prefix="training-") as folder, context.store.replacing(context.name(MODEL)) as model:
+        scratch = Path(folder)
+        if context.store.exists(context.name(CHECKPOINT)):
+            (scratch / job.CHECKPOINT).write_bytes(context.store.read(context.name(CHECKPOINT)))
+        asked = job.Job(
+            problem=context.problem,
+            run_key=context.run_key,
+            encoding=encoding,
+            parts=parts,
+            rows=snapshot.rows_of(context, "test").slice(0, job.EXPORT_ROWS),
+            model=model,
+            scratch=scratch,
+            inputs=inputs,
+            champion=champion,
+        )
+        outcome = apart.run(job.work, asked, watchdog=context.problem.training.watchdog, told=_listener(context))
+        context.store.write(context.name(WEIGHTS), (scratch / job.WEIGHTS).read_bytes())
+        with context.store.replacing(context.name(CURVES)) as curves:
+            shutil.copytree(scratch / job.CURVES, curves)
+    context.store.delete(context.name(CHECKPOINT))
+    return outcome
+
+
+def job_digest(problem: Problem, encoding: Encoding, rows_digest: str, champion: job.Champion | None) -> str:
+    """Names a training by what it works from."""
+    told = [learned_from(problem.training.model_dump()), problem.problem.task, encoding.model_dump(mode="json"), rows_digest]
+    told += [digest(champion.weights)] if champion else []
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _listener(context: Context) -> Callable[[Any], None]:
+    """Hands on what the other process tells: to the log, to whoever looks at the run's folder, to the next try."""
+
+    def told(content: dict[str, Any]) -> None:
+        if "epoch" in content:
+            context.store.write_json(context.name(PROGRESS), content)
+            log.info("train: epoch %(epoch)d/%(epochs)d loss %(loss).4f validation loss %(validation_loss).4f", content)
+        elif "checkpoint" in content:
+            context.store.write(context.name(CHECKPOINT), Path(content["checkpoint"]).read_bytes())
+
+    return told
+
+
+def _champion(context: Context) -> job.Champion | None:
+    """The champion's weights, where the training is to begin with them and they are there."""
+    found = context.ledger.champion(context.problem.name) if context.problem.training.warm_start else None
+    if found is None:
+        return None
+    run = context.of_run(found.run_key)
+    if not (run.store.exists(run.name(WEIGHTS)) and run.store.exists(run.name(ENCODING))):
+        return None
+    return job.Champion(run.file(WEIGHTS), snapshot.encoding_of(run))

@@ -1,0 +1,157 @@
+"""What happens in the training's own process: fit, choose thresholds, export, prove that the export answers alike."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ml import features, metrics
+from ml.errors import DataError
+from ml.features import Encoding, encoder
+from ml.problem import Problem
+from ml.scoring import Scorer
+from ml.train import curves, export, fit, machine, missing, warm
+from ml.train.apart import Tell
+from ml.train.checkpoint import Checkpoint
+from ml.train.learner import Arrays, Learner
+
+if TYPE_CHECKING:
+    import keras
+
+EXPORT_TOLERANCE = 1e-6  # in probability, or in standard deviations of the training labels
+EXPORT_ROWS = 10_000
+CHECKPOINT, WEIGHTS, CURVES = "checkpoint.npz", "weights.npz", "tensorboard"
+
+
+@dataclass(frozen=True)
+class Champion:
+    """Where to begin: the weights and the encoding of the model that serves."""
+
+    weights: Path
+    encoding: Encoding
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a training needs, so that its process asks nobody.
+
+    Attributes:
+        parts: encoded rows of `train`, `validation`, `test`.
+        rows: raw rows, the first of the test part, in its order.
+        model: folder to write the exported model to.
+        scratch: folder for everything else; a checkpoint that lies there is gone on from.
+        inputs: names what is learned from, so that no checkpoint of something else is taken.
+    """
+
+    problem: Problem
+    run_key: str
+    encoding: Encoding
+    parts: dict[str, Arrays]
+    rows: pa.Table
+    model: Path
+    scratch: Path
+    inputs: str
+    champion: Champion | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it, beside the files; `started` says what the first weights were."""
+
+    history: dict[str, list[float]]
+    best_epoch: int
+    num_parameters: int
+    export_difference: float
+    started: str
+    made_on: dict[str, str]
+
+
+def work(job: Job, tell: Tell) -> Outcome:
+    """Train and export; tells {"epoch": ...} after every epoch, {"checkpoint": path} when one was written, {} when alive.
+
+    Raises: DataError: the loss is not finite, or the exported model answers differently.
+    """
+    training = job.problem.training
+    machine.settle(training.threads)
+    learner, started = _begin(job)
+    checkpoint = Checkpoint(job.scratch / CHECKPOINT, job.inputs, training.checkpoint_seconds)
+    checkpoint.saved = lambda: tell({"checkpoint": str(checkpoint.path)})
+    fitted = fit.learn(learner, tell, checkpoint=checkpoint, alive=lambda: tell({}))
+    warm.save(job.scratch / WEIGHTS, fitted.model)
+    curves.write(job.scratch / CURVES, fitted.history)
+    difference = _export(job, fitted.model, learner.start.scale)
+    return Outcome(
+        history=fitted.history,
+        best_epoch=fitted.best_epoch,
+        num_parameters=fitted.model.count_params(),
+        export_difference=difference,
+        started=started,
+        made_on=machine.about(training.threads),
+    )
+
+
+def _begin(job: Job) -> tuple[Learner, str]:
+    """The learner, and in words where it begins."""
+    training, train = job.problem.training, job.parts["train"]
+    if training.missing_copies:
+        train = missing.with_copies(train, job.encoding, training.missing_copies, seed=training.seed)
+    sizes = encoder.sizes(job.encoding)
+    learner = fit.begin(train, job.parts["validation"], sizes=sizes, task=job.problem.problem.task, training=training)
+    if not training.warm_start:
+        return learner, "random weights"
+    if job.champion is None:
+        return learner, "random weights: there is no champion with weights to begin with"
+    why = warm.take_over(learner.model, job.encoding, job.champion.weights, job.champion.encoding)
+    if why:
+        return learner, f"random weights: the champion does not fit, {why}"
+    learner.resume()
+    return learner, "the champion's weights"
+
+
+def _export(job: Job, model: "keras.Model", scale: npt.NDArray[np.float64]) -> float:
+    """Write the model folder; returns the largest difference between its answers to raw rows and the network's own."""
+    encoding = job.encoding
+    example = export.typical(encoding)
+    raw = features.inputs(example, encoding.features, timezone=encoding.timezone)
+    export.write(job.model, model, encoding, about=_about(job, model))
+    export.write_example(job.model, example, fit.predict(model, encoder.encode(encoder.build(encoding), raw)))
+    size = job.rows.num_rows
+    expected = fit.predict(model, {name: array[:size] for name, array in job.parts["test"].items()})
+    difference = float((np.abs(Scorer.load(job.model).score(job.rows) - expected) / np.squeeze(scale)).max())
+    if not difference <= EXPORT_TOLERANCE:
+        raise DataError(
+            f"The exported model differs from the trained one by {difference:.2e} on raw rows (allowed "
+            f"{EXPORT_TOLERANCE:.0e}). Encoding while training and inside the model must be the same code."
+        )
+    return difference
+
+
+def _about(job: Job, model: "keras.Model") -> dict[str, Any]:
+    """What stands beside the model, for whoever serves it."""
+    problem = job.problem
+    return {
+        "problem": problem.name,
+        "run_key": job.run_key,
+        "task": problem.problem.task,
+        "outputs": list(problem.outputs),
+        "thresholds": _thresholds(problem, job.parts["validation"], model),
+        "redact": problem.privacy.redact,  # what its rows went through, so that the service does the same
+    }
+
+
+def _thresholds(problem: Problem, validation: Arrays, model: "keras.Model") -> list[float]:
+    """The cheapest threshold of every output that decides yes or no, on the validation part."""
+    if not problem.task.decides:
+        return []
+    size, cost = len(validation["label"]), problem.success.cost
+    labels = validation["label"].astype(np.float64).reshape(size, -1)
+    scores = fit.predict(model, validation).reshape(size, -1)
+    return [
+        metrics.cheapest_threshold(
+            labels[:, place], scores[:, place], false_positive=cost.false_positive, false_negative=cost.false_negative
+        )
+        for place in range(labels.shape[1])
+    ]

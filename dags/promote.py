@@ -40,7 +40,7 @@ def build(problem: ProblemFile) -> None:
             followed = edge.follow_alias(context)
             if followed and followed.obeyed:  # a person was faster; what is due here was compared with another champion
                 return edge.done(followed)
-            asked = edge.take_answer(context, answered) if answered else edge.asked_by_hand(dag_run, params)
+            asked = approval.take_answer(context, answered) if answered else edge.asked_by_hand(dag_run, params)
             return edge.done(stage.run(context, **asked), otherwise="no promotion is due")
 
         @task(outlets=[assets.champion(problem.name)])

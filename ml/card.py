@@ -166,7 +166,8 @@ def _data(problem: Problem, prepared: Prepared, trained: Trained) -> str:
 
 def _rollback(problem: Problem, evaluated: Evaluated) -> str:
     back = f"version {evaluated.champion_version}" if evaluated.champion_version else "no earlier version yet"
-    return f"## How to roll back\n\n`python -m ml rollback --problem {problem.name}` returns to the champion before ({back})."
+    command = f"`python -m ml rollback --problem {problem.name}`"
+    return f"## How to roll back\n\n{command} returns to the champion before ({back}); `docs/review.md` says more."
 
 
 def _limits(problem: Problem, prepared: Prepared, evaluated: Evaluated) -> str:

@@ -58,7 +58,8 @@ def plan(context: Context, blast: Blast, *, stay: bool = False) -> Plan:
         raise ConfigError(f"{blast.window} has days after today, {today}: nothing learned from them. Name days that have been.")
     ledger, held = context.ledger, exclusions.read(context)
     standing = ledger.succession(context.problem.name)
-    due = [work for work in ledger.due(context.problem.name, "promote") if work.body["version"] in blast.versions]
+    waits = [work for kind in ("promote", "approve") for work in ledger.due(context.problem.name, kind)]
+    due = [work for work in waits if work.body["version"] in blast.versions]
     return Plan(
         blast=blast,
         champion=standing[-1] if standing else None,

@@ -4,13 +4,18 @@ It only carries question and answer. What they are worth is judged and written d
 that a person has given is never asked for again because a database was away.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
-from airflow.sdk import Param
+from airflow.sdk import Param, get_current_context
 
+from retraining import edge
 from retraining.problems import ProblemFile
+
+if TYPE_CHECKING:
+    from ml.context import Context
 
 WAITING = 16  # candidates of a problem that may wait for an answer side by side
 COMMENT = Param(
@@ -23,7 +28,7 @@ COMMENT = Param(
 
 
 def ask(problem: ProblemFile) -> Any:
-    """The task `approve`; what it returns goes to `edge.take_answer`."""
+    """The task `approve`; what it returns goes to `take_answer`."""
     return ApproveCandidate(
         task_id="approve",
         problem=problem,
@@ -46,11 +51,9 @@ class ApproveCandidate(ApprovalOperator):  # type: ignore[misc]  # Airflow comes
 
     def execute(self, context: Any) -> None:
         """Ask, and leave the worker."""
-        from retraining import edge
-
-        question, self.subject, self.body = edge.question(self.problem)
+        question, self.subject, self.body = _question(self.problem)
         context["ti"].xcom_push(key="question", value=question)
-        edge.demand_shown(context["ti"].id, self)
+        _demand_shown(context["ti"].id, self)
         super().execute(context)
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
@@ -65,3 +68,52 @@ class ApproveCandidate(ApprovalOperator):  # type: ignore[misc]  # Airflow comes
                 "comment": str(said["params_input"].get("words") or ""),
             },
         }
+
+
+def take_answer(context: "Context", answered: Mapping[str, Any]) -> dict[str, Any]:
+    """Write down what a person said; skipped when that was no. Returns what is to be promoted: what is due."""
+    from ml import approve
+    from ml.records import Answer, Question
+
+    said = Answer.model_validate(answered["answer"])
+    if not approve.answer(context, Question.model_validate(answered["question"]), said):
+        edge.skip(
+            f"rejected by {said.by}: {said.comment or 'no comment'}" if said.by else "nobody answered in time, which is a no"
+        )
+    return {}
+
+
+def _question(problem: ProblemFile) -> tuple[dict[str, Any], str, str]:
+    """What a person is to be asked: bound to digests, in one line, and in Markdown; skipped when nobody has to be."""
+    from ml import approve
+
+    context, airflow = edge.open_run(problem), get_current_context()
+    by_hand = airflow["dag_run"].run_type.value == "manual"
+    asked = approve.ask(context, version=airflow["params"].get("version"), again=by_hand)
+    if asked is None:
+        edge.skip("no candidate waits for an answer that nobody was asked for yet")
+    return asked.model_dump(mode="json"), approve.subject(context, asked), approve.body(context, asked)
+
+
+def _demand_shown(instance_id: Any, operator: Any) -> None:
+    """Let Airflow show the question, and make sure that it does.
+
+    Airflow keeps the first question of a task: one that is cleared and asks anew would show the old text, and an answer
+    to that says nothing about the new candidate.
+
+    Raises: RefusedError: it shows another one.
+    """
+    from airflow.sdk.execution_time.comms import CreateHITLDetailPayload
+    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+
+    from ml.errors import RefusedError
+
+    about = {name: getattr(operator, name) for name in ("options", "subject", "body", "defaults", "multiple")}
+    shown = SUPERVISOR_COMMS.send(
+        CreateHITLDetailPayload(ti_id=instance_id, params=operator.serialized_params, assigned_users=[], **about)
+    )
+    if shown.body != operator.body:
+        raise RefusedError(
+            "This task has asked before, about something else, and Airflow goes on showing that. Trigger this DAG anew to be "
+            "asked about the newest candidate."
+        )

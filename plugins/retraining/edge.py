@@ -145,51 +145,6 @@ def asked_by_hand(run: Any, params: Mapping[str, Any]) -> dict[str, Any]:
     return asked | {"actor": f"airflow:{person}"} if person else asked
 
 
-def question(problem: ProblemFile) -> tuple[dict[str, Any], str, str]:
-    """What a person is to be asked: bound to digests, in one line, and in Markdown; skipped when nobody has to be."""
-    from ml import approve
-
-    context, airflow = open_run(problem), get_current_context()
-    by_hand = airflow["dag_run"].run_type.value == "manual"
-    asked = approve.ask(context, version=airflow["params"].get("version"), again=by_hand)
-    if asked is None:
-        skip("no candidate waits for an answer that nobody was asked for yet")
-    return asked.model_dump(mode="json"), approve.subject(context, asked), approve.body(context, asked)
-
-
-def demand_shown(instance_id: Any, operator: Any) -> None:
-    """Let Airflow show the question, and make sure that it does.
-
-    Airflow keeps the first question of a task: one that is cleared and asks anew would show the old text, and an answer
-    to that says nothing about the new candidate.
-
-    Raises: RefusedError: it shows another one.
-    """
-    from airflow.sdk.execution_time.comms import CreateHITLDetailPayload
-    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
-
-    from ml.errors import RefusedError
-
-    about = {name: getattr(operator, name) for name in ("options", "subject", "body", "defaults", "multiple")}
-    shown = SUPERVISOR_COMMS.send(CreateHITLDetailPayload(ti_id=instance_id, params=operator.serialized_params, **about))
-    if shown.body != operator.body:
-        raise RefusedError(
-            "This task has asked before, about something else, and Airflow goes on showing that. Trigger this DAG anew to be "
-            "asked about the newest candidate."
-        )
-
-
-def take_answer(context: "Context", answered: Mapping[str, Any]) -> dict[str, Any]:
-    """Write down what a person said; skipped when that was no. Returns what is to be promoted: what is due."""
-    from ml import approve
-    from ml.records import Answer, Question
-
-    said = Answer.model_validate(answered["answer"])
-    if not approve.answer(context, Question.model_validate(answered["question"]), said):
-        skip(f"rejected by {said.by}: {said.comment or 'no comment'}" if said.by else "nobody answered in time, which is a no")
-    return {}
-
-
 def follow_alias(context: "Context") -> "Followed | None":
     """Obey or undo what a hand did to the alias in MLflow.
 

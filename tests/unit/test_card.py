@@ -39,6 +39,45 @@ def test_shows_rules_models_slices_data_and_the_way_back():
         assert part in text, part
 
 
+def test_leads_on_to_what_a_reviewer_wants_to_see_next():
+    text = render(**{"the run in Airflow": "http://airflow/dags/x", "the data": "http://airflow/data.html"})
+    assert "## Links\n\n- [the run in Airflow](http://airflow/dags/x)\n- [the data](http://airflow/data.html)" in text
+    assert "## Links" not in render()
+
+
+def test_the_file_has_the_whole_card_and_the_page_what_fits_with_a_pointer_to_it():
+    names = [f"destination=Airport number {number}" for number in range(59)]
+    near = Interval(value=0.7, low=0.6, high=0.8)
+    scores = make_evaluated(2).candidate.model_copy(update={"slices": dict.fromkeys(names, near)})
+    evaluated = make_evaluated(2, candidate=scores, slice_gains={}, slice_rows=dict.fromkeys(names, 400))
+    facts = card.Facts(make_problem("late"), "night-1", PREPARED, TRAINED, evaluated, make_verdict(champion=2), {"a": "http://a"})
+    whole, page = card.render(facts, room=100_000), card.render(facts)
+    assert len(page) <= card.LONGEST < len(whole)
+    assert all(name in whole for name in names)
+    assert "card.md" not in whole
+    assert page.endswith(card.LEFT_OUT)
+    assert "How to roll back" in page
+
+
+def test_what_may_go_goes_before_what_must_stay_when_rules_alone_fill_the_page():
+    rule = make_verdict("reject").rules[0]
+    rules = tuple(rule.model_copy(update={"rule": f"rule {number}", "sentence": "s" * 240}) for number in range(12))
+    facts = card.Facts(
+        make_problem("late"), "night-1", PREPARED, TRAINED, make_evaluated(2),
+        make_verdict("reject").model_copy(update={"rules": rules}), {"a": "http://a"},
+    )  # fmt: skip
+    page = card.render(facts)
+    assert len(page) <= card.LONGEST
+    assert "## Known limits" in page
+    assert "## Slices" not in page
+
+
+def test_the_essentials_tell_a_person_what_to_decide_on():
+    text = card.essentials(make_problem("late"), PREPARED, make_evaluated(2), make_verdict(champion=2)).replace(card.GAP, "")
+    for part in ("**Verdict: promote.**", "it warns of 201", "| against baseline linear |", "champion 2", "Judged on 800 flights"):
+        assert part in text, part
+
+
 def test_a_broken_rule_is_marked():
     assert "| auc gain is too small | **no** |" in render(verdict=make_verdict("reject"))
     assert "may not replace the champion" in render(verdict=make_verdict("reject"))

@@ -74,7 +74,8 @@ def test_what_may_go_goes_before_what_must_stay_when_rules_alone_fill_the_page()
 
 def test_the_essentials_tell_a_person_what_to_decide_on():
     text = card.essentials(make_problem("late"), PREPARED, make_evaluated(2), make_verdict(champion=2)).replace(card.GAP, "")
-    for part in ("**Verdict: promote.**", "it warns of 201", "| against baseline linear |", "champion 2", "Judged on 800 flights"):
+    asked = ("**Verdict: promote.**", "it warns of 201", "| against baseline linear |", "champion 2", "Judged on 800 flights")
+    for part in asked:
         assert part in text, part
 
 

@@ -181,7 +181,7 @@ def test_budgets_are_judged_where_the_problem_sets_them_and_never_passed_in_sile
     assert decide(strict(maximum_latency_ms=5), latency_ms=7).decision == "reject"
 
 
-@given(gain=st.floats(-0.5, 0.5), half=st.floats(0, 0.2))
+@given(gain=st.floats(-0.5, 0.5, allow_subnormal=False), half=st.floats(0, 0.2, allow_subnormal=False))
 def test_default_policy_never_promotes_what_may_be_worse(gain, half):
     verdict = decide(strict(), gain_over_champion=around(gain, half), champion=scores(0.7))
     assert (verdict.decision == "promote") <= (gain - half > 0)

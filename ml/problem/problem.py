@@ -67,6 +67,12 @@ class Problem(Section):
         """Names the DAGs, the registered model and the folder in the store."""
         return self.problem.name
 
+    @model_validator(mode="after")
+    def _training_fits(self) -> Self:
+        if self.training.class_weights == "balanced" and self.task.activation == "linear":
+            raise ValueError(f"training.class_weights: a {self.problem.task} has no classes to weigh; take the line out")
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _usual_metric(cls, content: Any) -> Any:

@@ -123,6 +123,7 @@ class Trained(Record):
         description="largest difference between exported and trained answers to raw rows; of numbers in standard deviations"
     )
     started: str = Field("", description="what the first weights were")
+    began_from: str = Field("", description="run key of the champion whose weights it began with; empty: random ones")
     made_on: dict[str, str] = Field(
         {}, description="CPU type, threads, versions, digest of the lock: the same gives the same bits"
     )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 EXPORT_TOLERANCE = 1e-6  # in probability, or in standard deviations of the training labels
 EXPORT_ROWS = 10_000
+TAKEN_OVER = "the champion's weights"
 CHECKPOINT, WEIGHTS, CURVES = "checkpoint.npz", "weights.npz", "tensorboard"
 
 
@@ -30,6 +31,7 @@ CHECKPOINT, WEIGHTS, CURVES = "checkpoint.npz", "weights.npz", "tensorboard"
 class Champion:
     """Where to begin: the weights and the encoding of the model that serves."""
 
+    run_key: str
     weights: Path
     encoding: Encoding
 
@@ -59,13 +61,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it, beside the files; `started` says what the first weights were."""
+    """What came of it, beside the files; `started` says what the first weights were, `began_from` is the run they are of."""
 
     history: dict[str, list[float]]
     best_epoch: int
     num_parameters: int
     export_difference: float
     started: str
+    began_from: str
     made_on: dict[str, str]
 
 
@@ -89,6 +92,7 @@ def work(job: Job, tell: Tell) -> Outcome:
         num_parameters=fitted.model.count_params(),
         export_difference=difference,
         started=started,
+        began_from=job.champion.run_key if job.champion and started == TAKEN_OVER else "",
         made_on=machine.about(training.threads),
     )
 
@@ -108,7 +112,7 @@ def _begin(job: Job) -> tuple[Learner, str]:
     if why:
         return learner, f"random weights: the champion does not fit, {why}"
     learner.resume()
-    return learner, "the champion's weights"
+    return learner, TAKEN_OVER
 
 
 def _export(job: Job, model: "keras.Model", scale: npt.NDArray[np.float64]) -> float:

@@ -12,7 +12,7 @@ from ml.features import Encoding, encoder
 from ml.tables import ARROW_TYPES
 from ml.train.learner import Arrays
 
-DROPPED = 0.2  # of the values of a copy
+DROPPED = 0.5  # of the values of a copy; on flights as good as 0.2 for rows that miss nothing, and better for rows that do
 
 
 def with_copies(train: Arrays, encoding: Encoding, share: float, *, seed: int) -> Arrays:

@@ -65,6 +65,7 @@ def _train(context: Context, rows_digest: str) -> Trained:
         validation_loss=min(outcome.history["val_loss"]),
         export_difference=outcome.export_difference,
         started=outcome.started,
+        began_from=outcome.began_from,
         made_on=outcome.made_on,
         seconds=round(time.monotonic() - started, 2),
     )
@@ -125,4 +126,4 @@ def _champion(context: Context) -> job.Champion | None:
     run = context.of_run(found.run_key)
     if not (run.store.exists(run.name(WEIGHTS)) and run.store.exists(run.name(ENCODING))):
         return None
-    return job.Champion(run.file(WEIGHTS), snapshot.encoding_of(run))
+    return job.Champion(found.run_key, run.file(WEIGHTS), snapshot.encoding_of(run))

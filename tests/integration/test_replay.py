@@ -1,0 +1,65 @@
+"""A registered version trained again from what its run recorded: the same bits, or what is not as it was then."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from ml import ingest, prepare, replay, train, validate
+from ml.cli.app import app
+from ml.context import Context, open_run
+from ml.errors import DataError
+from ml.ledger import Champion
+from ml.records import Registered, Trained
+from ml.snapshot import PROBLEM, ROWS, WEIGHTS
+
+
+@pytest.fixture
+def made(home) -> Context:
+    """A night of flights whose model became version 1."""
+    context = open_run("flights", "night")
+    for stage in (ingest, validate, prepare, train):
+        stage.run(context)
+    told = Registered(version=1, mlflow_run_id="", url="", made_by={"code_version": "git:before", "problem_digest": ""})
+    context.write(told)
+    return context
+
+
+def test_a_version_repeats_itself_to_the_bit_and_says_what_has_changed(made, monkeypatch):
+    found = replay.run(made, 1)
+    assert found.same and found.num_differ == 0 and found.largest == 0
+    assert found.num_rows > 1000
+    assert set(found.changed) == {"code"}  # recorded as another commit above
+
+    files = {path: path.read_bytes() for path in made.file(".").rglob("*") if path.is_file()}
+    asked = made.store.read_json(made.name(PROBLEM))
+    asked["training"]["seed"] = 2
+    made.store.write_json(made.name(PROBLEM), asked)
+    shown = CliRunner().invoke(app, ["replay", "--problem", "flights", "--version", "1", "--json"])
+    assert shown.exit_code == 1
+    told = json.loads(shown.stdout)
+    assert not told["same"] and told["num_differ"] > 1000 and told["largest"] > 1e-4
+    kept = {path: path.read_bytes() for path in made.file(".").rglob("*") if path.is_file()}
+    assert {path.name for path in kept if kept[path] != files[path]} == {PROBLEM}  # a replay writes nothing
+
+    rows = made.file(ROWS)
+    rows.write_bytes(rows.read_bytes() + b" ")
+    with pytest.raises(DataError, match="rows of run night have changed"):
+        replay.run(made, 1)
+    with pytest.raises(DataError, match="no version 7"):
+        replay.run(made, 7)
+
+
+def test_the_next_night_begins_with_the_champions_weights_and_can_be_replayed(made, monkeypatch):
+    assert made.store.exists(made.name(WEIGHTS))
+    warm = {"training": made.problem.training.model_copy(update={"warm_start": True})}
+    champion = Champion(1, "night", "", None)
+    monkeypatch.setattr("ml.ledger.Ledger.champion", lambda self, problem: champion)
+    later = Context(made.problem.model_copy(update=warm), made.settings, "later")
+    for stage in (ingest, validate, prepare, train):
+        stage.run(later)
+    trained = later.record(Trained)
+    assert (trained.started, trained.began_from) == ("the champion's weights", "night")
+    assert trained.validation_loss <= made.record(Trained).validation_loss + 0.01
+    later.write(Registered(version=2, mlflow_run_id="", url=""))
+    assert replay.run(later, 2).same

@@ -15,11 +15,23 @@ from ml.ledger import Entry, Ledger
 from ml.pages import validation
 from ml.records import Evaluated, Ingested, Interval, Prepared, Registered, Scores, Trained, Validated, Verdict
 from ml.registry import Candidate, Data, Run
-from ml.snapshot import HISTORY, PLOTS, REPORT
+from ml.snapshot import CURVES, HISTORY, PLOTS, REPORT
 
 log = logging.getLogger(__name__)
 CARD, WHOLE = "card.md", 100_000  # the whole card, in a file; on MLflow's pages stands what fits
-FILES = (REPORT, "ingest.json", "validate.json", "prepare.json", "train.json", HISTORY, "evaluate.json", "gate.json", CARD, PLOTS)
+FILES = (
+    REPORT,
+    "ingest.json",
+    "validate.json",
+    "prepare.json",
+    "train.json",
+    HISTORY,
+    CURVES,
+    "evaluate.json",
+    "gate.json",
+    CARD,
+    PLOTS,
+)
 TOOLS = ("keras", "mlflow", "numpy", "pyarrow", "tensorflow")
 
 

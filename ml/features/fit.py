@@ -15,6 +15,7 @@ from ml.problem import Feature
 MISSING = ""  # a missing string; it is a category of its own
 WORD_BREAK = "[^a-z0-9]+"  # the same pattern splits words here and inside the model (both use RE2)
 NUMERIC = ("number", "boolean")
+FEWEST = 3  # a value seen less often in training shares the index of unseen ones, which would otherwise learn nothing
 
 
 class Statistics(BaseModel):
@@ -97,8 +98,9 @@ def zip_prefix(values: pa.Array, feature: Feature) -> pa.Array:
 
 
 def _frequent(values: pa.Array, feature: Feature) -> tuple[str, ...]:
-    """The most frequent values but the missing one."""
+    """The most frequent values but the missing one; rare ones teach what to make of a value never seen."""
     counts = values.filter(pc.not_equal(values, MISSING)).value_counts()
     table = pa.table({"value": counts.field("values"), "count": counts.field("counts")})
+    table = table.filter(pc.greater_equal(table["count"], FEWEST))
     top = table.sort_by([("count", "descending"), ("value", "ascending")]).slice(0, feature.vocabulary)
     return tuple(top["value"].to_pylist())

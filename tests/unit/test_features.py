@@ -50,6 +50,35 @@ def test_vocabularies_are_the_most_frequent_of_the_training_part():
     assert features.Encoding.model_validate_json(learned.model_dump_json()) == learned
 
 
+def test_rare_values_stand_for_values_never_seen():
+    table = rows(40).set_column(0, "carrier", pa.array(["UA"] * 37 + ["AA"] * 2 + ["DL"]))
+    learned = features.fit(table, FEATURES, timezone=ZONE)
+    assert learned.statistics["carrier"].vocabulary == ("UA",)
+    assert packed(table, learned)["categories"][36:, 0].tolist() == [2, 0, 0, 0]
+
+
+def test_places_and_meanings_fit_the_arrays():
+    two = FEATURES | {"more": Feature(type="text", tokens=2, vocabulary=3)}
+    table = rows().append_column("more", pa.array(["other bank", "other", None, "other words"] * 10))
+    learned = features.fit(table, two, timezone=ZONE)
+    arrays = encoder.encode(encoder.build(learned), features.inputs(table, two, timezone=ZONE))
+    sizes, places = encoder.sizes(learned), encoder.places(learned)
+    for kind, array in arrays.items():
+        covered = [column for name in two for column in range(array.shape[1])[places[name].get(kind, slice(0, 0))]]
+        assert covered == list(range(array.shape[1]))
+    assert len(encoder.values(learned)) == sizes["category_values"] == sum(sizes["category_sizes"])
+    meanings = encoder.words(learned)
+    assert len(meanings) == sizes["token_values"]
+    said = [[meanings[index] for index in row] for row in arrays["tokens"][0:1, places["more"]["tokens"]]]
+    assert said == [[("more", "other"), ("more", "bank")]]  # not the bank of the other text
+    carrier = arrays["categories"][:, 0]
+    assert [encoder.values(learned)[index] for index in carrier[1:4]] == [
+        ("carrier", "value", "UA"),
+        ("carrier", "value", "AA"),
+        ("carrier", "missing"),
+    ]
+
+
 def test_missing_unseen_and_known_values_differ():
     learned = features.fit(rows(), FEATURES, timezone=ZONE)
     some = rows().slice(0, 4).set_column(0, "carrier", pa.array(["UA", "AA", None, "never seen"]))

@@ -1,6 +1,6 @@
 """Retrain: fresh production rows become a candidate with a verdict. Only the gate says whether it may serve.
 
-Starts every night, on drift, or by hand (Trigger, with a window, a reason, dry run).
+Starts every night, on drift, or by hand (Trigger, with a window, a reason, dry run, a search for better settings).
 
 Triage:
 
@@ -27,7 +27,6 @@ from retraining.problems import ProblemFile
 
 STAGES = {
     "validate": "Check the rows against the expectation suite; bad rows go to `quarantine`, each with its rules.",
-    "train": "Fit the network and export it so that it takes raw rows.",
     "evaluate": "Score candidate, champion and baselines on the same rows.",
     "gate": "Decide: promote, reject or not assessable, rule by rule.",
     "register": "Log the run in MLflow, and make a version there when the verdict says promote.",
@@ -40,9 +39,9 @@ def build(problem: ProblemFile) -> None:
     @dag(schedule=schedules.retrain(problem), params=forms.retrain(), **defaults.arguments("retrain", problem, __doc__))
     def retrain() -> None:
         validate = links.to_validation(stage("validate", problem, **defaults.SIDE_BY_SIDE))
-        train, evaluate, gate = (stage(name, problem) for name in ("train", "evaluate", "gate"))
+        evaluate, gate = (stage(name, problem) for name in ("evaluate", "gate"))
         register = links.to_mlflow(stage("register", problem))
-        chain(ingest(problem), validate, prepare(problem), train, evaluate, gate, register, announce(problem))
+        chain(ingest(problem), validate, prepare(problem), train(problem), evaluate, gate, register, announce(problem))
         validate >> links.to_reports(report(problem))
 
     retrain()
@@ -84,6 +83,18 @@ def prepare(problem: ProblemFile) -> Any:
         return edge.run_stage("prepare", problem)
 
     return prepare()
+
+
+def train(problem: ProblemFile) -> Any:
+    """The task that makes the candidate."""
+
+    @task
+    def train() -> dict[str, Any]:
+        """Fit the network and export it so that it takes raw rows; where it was asked for, search better settings first."""
+        edge.tune_if_asked(problem)
+        return edge.run_stage("train", problem)
+
+    return train()
 
 
 def announce(problem: ProblemFile) -> Any:

@@ -137,6 +137,7 @@ def _params(context: Context) -> dict[str, Any]:
     problem = context.problem
     sections = {"training": problem.training, "split": problem.split, "success": problem.success, "gate": problem.gate}
     values = {f"{name}.{key}": value for name, section in sections.items() for key, value in section.model_dump().items()}
+    values |= {f"training.{key}": value for key, value in context.record(Trained).training.items()}  # also what a search chose
     return values | {"features": ", ".join(problem.features)}
 
 

@@ -85,6 +85,11 @@ def rows_of(context: Context, part: str) -> pa.Table:
     return pq.read_table(context.file(ROWS), filters=[("_part", "=", part)])
 
 
+def frozen(context: Context) -> pa.Table:
+    """All frozen rows of the run, with `_fold` and, where the split names a group, `_group`."""
+    return pq.read_table(context.file(ROWS))
+
+
 def encoding_of(context: Context) -> Encoding:
     """What the run's encoder learned."""
     return Encoding.model_validate(context.store.read_json(context.name(ENCODING)))

@@ -69,6 +69,10 @@ def _toml(value: Any) -> str:
     """A default as the file spells it; empty for a key that is absent unless somebody gives it."""
     if value is None:
         return ""
+    if isinstance(value, problems.Section):
+        return _toml(value.model_dump(exclude_defaults=True))
+    if isinstance(value, dict) and value:
+        return f"{{ {', '.join(f'{name} = {_toml(one)}' for name, one in value.items())} }}"
     if isinstance(value, tuple | list):
         return f"[{', '.join(map(_toml, value))}]"
     return json.dumps(value) if isinstance(value, bool | str | dict) else str(value)

@@ -10,7 +10,7 @@ from ml.errors import ConfigError
 from ml.ingest import nothing_new
 from ml.records import Ingested, Record
 
-STAGES = ("ingest", "validate", "prepare", "train", "evaluate", "gate", "register")
+STAGES = ("ingest", "validate", "prepare", "tune", "train", "evaluate", "gate", "register")
 
 
 def register(app: typer.Typer) -> None:
@@ -27,6 +27,9 @@ def run(
     ] = "",
     window: Annotated[str | None, typer.Option(help="2013-01-31 or 2013-01-01/2013-02-01; default: what is new")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="decide, but register nothing")] = False,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="search better settings before the training; else as [tune] nightly")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run stages and print what each found out."""
@@ -34,13 +37,18 @@ def run(
         raise typer.BadParameter(f"{stage!r} is no stage. Stages: {', '.join(STAGES)}.")
     context = open_run(problem, run_key or by_hand("run"), window=window, dry_run=dry_run)
     records: dict[str, Record] = {}
-    for name in [stage] if stage else STAGES:
+    for name in [stage] if stage else every(tune or context.problem.tune.nightly):
         record = records[name] = run_stage(name, context)
         if isinstance(record, Ingested) and (why := nothing_new(record, context)):
             typer.echo(f"the run ends here: {why}", err=True)
             break
     content = {name: record.model_dump(mode="json") for name, record in records.items()}
     show(content, as_json=as_json, text=f"{', '.join(records)} done; records are in {context.store.location(context.folder)}")
+
+
+def every(tune: bool) -> list[str]:
+    """The stages of a night; the search is one when it is asked for."""
+    return [name for name in STAGES if tune or name != "tune"]
 
 
 def run_stage(name: str, context: Context) -> Record:

@@ -8,6 +8,7 @@ from ml.problem.data import REDACTABLE, Contract, Feature, Privacy, Retention, S
 from ml.problem.model import Drift, Gate, Serving, Split, Success, Training
 from ml.problem.section import IDENTIFIER, Section
 from ml.problem.task import TASKS, Task
+from ml.problem.tune import Tune
 
 
 class About(Section):
@@ -46,6 +47,7 @@ class Problem(Section):
     validation: Validation = Validation()
     split: Split = Split()
     training: Training = Training()
+    tune: Tune = Tune()
     success: Success = Success()
     gate: Gate = Gate()
     drift: Drift = Drift()

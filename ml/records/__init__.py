@@ -1,7 +1,7 @@
 """The nouns: small frozen records that stages hand on, each a JSON file of its run and a plain dict over XCom."""
 
 from datetime import date, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -15,13 +15,14 @@ from ml.records.evaluation import (
     Scores,
 )
 from ml.records.record import Record
+from ml.records.search import FoldScores, Tuned
 from ml.records.verdict import Rule, Verdict
 from ml.window import Window
 
 __all__ = [
-    "Answer", "Deployed", "DriftFinding", "Effect", "Evaluated", "Example", "Followed", "Gap", "Ingested", "Interval",
-    "Monitored", "Part", "Prepared", "Promoted", "Question", "Record", "Reference", "Registered", "Rule", "RuleResult", "Scores",
-    "Trained", "Vacuumed", "Validated", "Verdict",
+    "Answer", "Deployed", "DriftFinding", "Effect", "Evaluated", "Example", "FoldScores", "Followed", "Gap", "Ingested",
+    "Interval", "Monitored", "Part", "Prepared", "Promoted", "Question", "Record", "Reference", "Registered", "Rule",
+    "RuleResult", "Scores", "Trained", "Tuned", "Vacuumed", "Validated", "Verdict",
 ]  # fmt: skip
 
 
@@ -119,6 +120,8 @@ class Trained(Record):
     epochs: int
     best_epoch: int
     validation_loss: float
+    training: dict[str, Any] = Field({}, description="the settings it was trained with, also where a search chose them")
+    protocol: FoldScores | None = Field(None, description="validation score and its noise, where the protocol has several folds")
     export_difference: float = Field(
         description="largest difference between exported and trained answers to raw rows; of numbers in standard deviations"
     )

@@ -1,14 +1,16 @@
 """The registry as the stages use it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ml.problem import Problem
 from ml.registry import glance, runs, versions
+from ml.registry import trials as trials_
 from ml.registry.runs import Run
 from ml.registry.server import client, telling
 from ml.registry.versions import Candidate, Version
@@ -33,6 +35,11 @@ class Registry:
         """Write a run, once per run key, into the experiment named after the problem; returns MLflow's run id."""
         with telling(self.url):
             return runs.log(self._client, problem, run)
+
+    def log_trials(self, problem: str, run_key: str, trials: Sequence[Mapping[str, Any]], *, at: datetime) -> None:
+        """Write the trials of a search as runs below the run of that key, once each."""
+        with telling(self.url):
+            trials_.log(self._client, problem, run_key, trials, at=at)
 
     def replace_file(self, problem: str, run_key: str, name: str, path: Path) -> bool:
         """Put a file in the place of the run's artifact of that name; False when there is no such artifact."""

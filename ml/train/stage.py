@@ -7,17 +7,18 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ml import snapshot
+from ml import forked, snapshot, tuned
 from ml.context import Context
 from ml.features import Encoding, encoder
 from ml.problem import Problem
-from ml.records import Prepared, Trained
+from ml.records import FoldScores, Prepared, Trained
 from ml.snapshot import CHECKPOINT, CURVES, ENCODING, HISTORY, MODEL, PROBLEM, PROGRESS, WEIGHTS
 from ml.store import digest
-from ml.train import apart, baselines, job
+from ml.train import apart, baselines, job, protocol
 from ml.train.learner import Arrays
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,8 @@ def run(context: Context) -> Trained:
         TransientError: the training stood still, or was killed.
     """
     prepared = context.record(Prepared)
-    about = context.problem
+    about = context.problem.model_copy(update={"training": tuned.training(context)})
+    context = replace(context, problem=about)
     inputs = [
         prepared.rows_digest,
         digest(context.file(ENCODING)),
@@ -63,6 +65,8 @@ def _train(context: Context, rows_digest: str) -> Trained:
         epochs=len(outcome.history["loss"]),
         best_epoch=outcome.best_epoch,
         validation_loss=min(outcome.history["val_loss"]),
+        training=context.problem.training.model_dump(mode="json"),
+        protocol=_protocol(context),
         export_difference=outcome.export_difference,
         started=outcome.started,
         began_from=outcome.began_from,
@@ -103,6 +107,16 @@ def job_digest(problem: Problem, encoding: Encoding, rows_digest: str, champion:
     told = [learned_from(problem.training.model_dump()), problem.problem.task, encoding.model_dump(mode="json"), rows_digest]
     told += [digest(champion.weights)] if champion else []
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _protocol(context: Context) -> FoldScores | None:
+    """The validation score by every fold, in a process of its own; the network of a holdout has been judged by its one fold."""
+    if context.record(Prepared).num_folds == 1:
+        return None
+    with tempfile.TemporaryDirectory(prefix="folds-") as folder:
+        judged = forked.run(None, protocol.whole_alone, Path(folder), snapshot.frozen(context), context.problem)
+    log.info("train: %s %.4f over %d folds, deviation %.4f", judged.metric, judged.value, len(judged.scores), judged.deviation)
+    return judged
 
 
 def _listener(context: Context) -> Callable[[Any], None]:

@@ -65,6 +65,13 @@ def run_stage(name: str, problem: ProblemFile) -> dict[str, Any]:
     return done(importlib.import_module(f"ml.{name}").run(open_run(problem)))
 
 
+def tune_if_asked(problem: ProblemFile) -> None:
+    """Search better settings first where the form, or the problem for every night, asks for it; a retry goes on."""
+    context = open_run(problem)
+    if get_current_context()["params"].get("tune") or context.problem.tune.nightly:
+        done(importlib.import_module("ml.tune").run(context))
+
+
 def begin_retrain(problem: ProblemFile) -> "Context":
     """The context for the first task of a retrain; a run that drift started, and another has answered since, ends here."""
     context = open_run(problem)

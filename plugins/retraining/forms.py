@@ -30,6 +30,15 @@ def retrain() -> dict[str, Any]:
             title="Dry run",
             description="Train and judge, but make no version and ask for no promotion.",
         ),
+        "tune": Param(
+            False,
+            type="boolean",
+            title="Tune",
+            description_md=(
+                "Search better settings of the network before the training, within `[tune] trials` and `budget_minutes` of "
+                "the problem file. Later nights use what is found, until the file changes."
+            ),
+        ),
         "reason": Param(
             None,
             type=["null", "string"],

@@ -90,7 +90,7 @@ def test_a_run_keeps_its_records_in_a_folder_named_after_it(runs):
     "line",
     [
         "Skipped: there is no champion to deploy yet.",
-        "'windw', which this DAG does not know. Known: 'window', 'dry_run', 'reason'",
+        "'windw', which this DAG does not know. Known: 'window', 'dry_run', 'tune', 'reason'",
         "holds no day: its end must be later than its start",
         "Announced: promote is due for complaints: night-1.",
         "vacuum: removed nothing",

@@ -132,9 +132,9 @@ def test_days_of_a_backfill_are_read_side_by_side_and_nothing_else_is(two):
 
 def test_the_retrain_form_may_stay_empty_and_says_how_a_window_is_written(two):
     fields = two["dags"]["retrain_flights"]["form"]
-    assert list(fields) == ["window", "dry_run", "reason"]
-    assert [fields[name]["type"] for name in fields] == [["null", "string"], "boolean", ["null", "string"]]
-    assert [fields[name]["default"] for name in fields] == [None, False, None]
+    assert list(fields) == ["window", "dry_run", "tune", "reason"]
+    assert [fields[name]["type"] for name in fields] == [["null", "string"], "boolean", "boolean", ["null", "string"]]
+    assert [fields[name]["default"] for name in fields] == [None, False, False, None]
     assert "2013-01-01/2013-02-01" in fields["window"]["description_md"]
     assert all(field["title"] and not field.get("section") for field in fields.values())
 

@@ -15,7 +15,7 @@ COMMANDS = (
     "data diff", "data checkout", "data vacuum", "lineage batch", "lineage version", "lineage prediction", "run", "monitor",
     "ledger show", "ledger verify", "ledger champion", "status", "promote", "deploy", "rollback", "quarantine list",
     "quarantine show", "quarantine release", "quarantine discard", "expectations draft", "expectations check", "contract show",
-    "contract diff", "contract accept", "erase",
+    "contract diff", "contract accept", "erase", "tune",
 )  # fmt: skip
 
 
@@ -50,6 +50,7 @@ def test_describe_explains_every_key():
     told = {row["key"]: row for row in rows}
     assert told["features.<column>.type"]["choices"] == ["category", "number", "text", "boolean", "datetime", "zip"]
     assert told["training.layers"]["default"] == "[64, 32]", "as TOML spells it"
+    assert "dropout = { low = 0.0, high = 0.6 }" in told["tune.vary"]["default"]
     assert told["contract.stop"]["default"] == "true"
     assert told["validation.history.row_count.warning"]["default"] == "0.4"
     assert "median of that weekday" in told["validation.history.row_count.warning"]["meaning"]

@@ -17,6 +17,7 @@ from ml.records import Evaluated, Interval, Scores
 from ml.tables import DAY
 
 MISSING = "missing"
+IN_SLICES = 300  # repetitions, of rows
 CANDIDATE, CHAMPION = "candidate", "champion"
 Masks = dict[str, npt.NDArray[np.bool_]]
 
@@ -77,7 +78,7 @@ def compare(judged: Judged) -> Evaluated:
     whole = Comparison(problem.task.metrics, labels, models, draws, confidence=gate.confidence)
     slices = slices_of(judged.rows, (*problem.success.slices, *problem.success.protected))
     large = {name: mask for name, mask in slices.items() if mask.sum() >= gate.slice_rows}
-    parts, gains = _in_slices(judged, labels, large, draws)
+    parts, gains = _in_slices(judged, labels, large)
     days = pc.unique(judged.rows[DAY]).to_pylist()
     scores = {
         name: Scores(metrics={one: whole.value(name, one) for one in problem.task.metrics}, slices=parts.get(name, {}))
@@ -101,9 +102,7 @@ def compare(judged: Judged) -> Evaluated:
         slice_gains=gains,
         slice_rows={name: int(mask.sum()) for name, mask in slices.items()},
         flips=int(judged.flipped.sum()),
-        gaps=gaps_of(
-            judged, {name: mask for name, mask in large.items() if name.split("=")[0] in problem.success.protected}, draws
-        ),
+        gaps=gaps_of(judged, {name: mask for name, mask in large.items() if name.split("=")[0] in problem.success.protected}),
         spread=float(np.std(judged.scores[CANDIDATE], axis=0).max()),
         **_decided(judged, labels),
         **_calibrated(judged, labels, draws),
@@ -124,17 +123,20 @@ def naive(metric: str, labels: Floats) -> float:
     return metrics.metric(metric, labels, np.broadcast_to(labels.mean(axis=0), labels.shape).copy())
 
 
-def _in_slices(
-    judged: Judged, labels: Floats, large: Masks, draws: Draws
-) -> tuple[dict[str, dict[str, Interval]], dict[str, Interval]]:
-    """The success metric of candidate and champion per slice, and the paired gain, where the metric is defined."""
+def _in_slices(judged: Judged, labels: Floats, large: Masks) -> tuple[dict[str, dict[str, Interval]], dict[str, Interval]]:
+    """The success metric of candidate and champion per slice, and the paired gain, where the metric is defined.
+
+    Rows are drawn here, not days: a gain must hold on other days too before it promotes, but a slice that was served worse on
+    these days, beyond the chance of its rows, is reason enough to say no. Days are few, and would hide a broken slice.
+    """
     metric, confidence = judged.problem.success.metric, judged.problem.gate.confidence
     models = {name: scores for name, scores in judged.models.items() if name in (CANDIDATE, CHAMPION)}
     found: dict[str, dict[str, Interval]] = {name: {} for name in models}
     gains: dict[str, Interval] = {}
     for name, mask in large.items():
         inside = {model: scores[mask] for model, scores in models.items()}
-        one = Comparison([metric], labels[mask], inside, draws.of(mask), confidence=confidence)
+        draws = Draws.over(None, int(mask.sum()), repetitions=IN_SLICES)
+        one = Comparison([metric], labels[mask], inside, draws, confidence=confidence)
         values = {model: one.value(model, metric) for model in models}
         if any(np.isnan(value.value) for value in values.values()):
             continue

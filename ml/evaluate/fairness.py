@@ -11,11 +11,12 @@ from ml.records import Gap
 if TYPE_CHECKING:
     from ml.evaluate.compare import Judged, Masks
 
+REPETITIONS = 300
 CONFIDENCE = 0.95  # of the shown interval; the gate judges at its own
 FOUND, RIGHT, ERROR = "share of positives that are found", "share of right answers", "mean error in standard deviations"
 
 
-def gaps_of(judged: "Judged", groups: "Masks", draws: Draws) -> tuple[Gap, ...]:
+def gaps_of(judged: "Judged", groups: "Masks") -> tuple[Gap, ...]:
     """Per protected column the largest gap between its groups.
 
     Where the model says yes or no: in the share of true positives that it finds (equal opportunity; Hardt, Price and Srebro
@@ -25,6 +26,7 @@ def gaps_of(judged: "Judged", groups: "Masks", draws: Draws) -> tuple[Gap, ...]:
         groups: masks of groups with enough rows, by `column=value`.
     """
     measure, part, whole = _measure(judged)
+    draws = Draws.over(None, len(part), repetitions=REPETITIONS)  # rows, as in slices
     columns: dict[str, list[str]] = {}
     for name, mask in groups.items():
         if (whole * mask).sum() > 0:  # a group without any positive has no share of them

@@ -50,7 +50,7 @@ def _evaluate(context: Context, prepared: Prepared, trained: Trained, champion_r
     _refuse_excluded(context, prepared)
     rows, candidate = snapshot.rows_of(context, "test"), Scorer.load(context.file(MODEL))
     champion = _champion(context, rows, *champion_run) if champion_run else None
-    scores = {CANDIDATE: candidate.score(rows)} | _baselines(context)
+    scores = {CANDIDATE: _scored(candidate, rows)} | _baselines(context)
     judged = Judged(rows, context.problem, scores, champion, candidate.thresholds)
     evaluated = compare(judged)
     examples = examples_of(judged)
@@ -89,6 +89,20 @@ def _refuse_excluded(context: Context, prepared: Prepared) -> None:
         )
 
 
+def _scored(scorer: Scorer, rows: pa.Table) -> Floats:
+    """What a model answers.
+
+    Raises: DataError: some answers are no numbers.
+    """
+    scores = scorer.score(rows)
+    if silent := int((~np.isfinite(scores)).reshape(len(scores), -1).any(axis=1).sum()):
+        raise DataError(
+            f"The model at {scorer.version_dir} answers {silent:,} of {len(scores):,} rows with no number. Train again, and look "
+            "for values in the columns that training has not seen."
+        )
+    return scores
+
+
 def _baselines(context: Context) -> dict[str, Floats]:
     with np.load(context.file(BASELINES)) as held:
         return {name: held[name] for name in context.problem.success.baselines}
@@ -111,7 +125,7 @@ def _champion(context: Context, rows: pa.Table, version: int, run_key: str) -> C
             )
             return Champion(version, None, f"{seen}; judging it there would flatter it")
         scorer = Scorer.load(theirs.file(MODEL))
-        return Champion(version, scorer.score(rows), thresholds=scorer.thresholds)
+        return Champion(version, _scored(scorer, rows), thresholds=scorer.thresholds)
     except DataError as error:
         return Champion(version, None, f"champion {version} cannot be scored: {error}")
 
@@ -151,7 +165,7 @@ def _on_reference(context: Context, candidate: Scorer, champion_run: tuple[int, 
         return None
     frozen, rows, digest = found
     champion = _champion_on_reference(context, rows, *champion_run) if champion_run else None
-    judged = Judged(rows, context.problem, {CANDIDATE: candidate.score(rows)}, champion, candidate.thresholds)
+    judged = Judged(rows, context.problem, {CANDIDATE: _scored(candidate, rows)}, champion, candidate.thresholds)
     evaluated, days = compare(judged), rows[DAY].to_pylist()
     return OnReference(
         name=frozen.name,
@@ -172,7 +186,7 @@ def _champion_on_reference(context: Context, rows: pa.Table, version: int, run_k
         if number := reference.num_learned(theirs, rows):
             return Champion(version, None, f"champion {version} learned from {number:,} of the reference rows")
         scorer = Scorer.load(theirs.file(MODEL))
-        return Champion(version, scorer.score(rows), thresholds=scorer.thresholds)
+        return Champion(version, _scored(scorer, rows), thresholds=scorer.thresholds)
     except DataError as error:
         return Champion(version, None, f"champion {version} cannot be scored there: {error}")
 

@@ -66,27 +66,28 @@ def _champion(evaluated: Evaluated, problem: Problem, level: float) -> Rule:
 
 
 def _slices(evaluated: Evaluated, problem: Problem) -> Iterator[Rule]:
-    """A slice breaks the rule when it is worse than the margin beyond doubt, all slices taken together (Holm 1979).
+    """A slice breaks the rule when it lost more than the margin and the loss is no chance, all slices taken together (Holm 1979).
 
-    Point losses of forty small slices always hold one that looks bad; so the chance that any sound slice is called bad stays
-    below 1 - confidence.
+    Of forty small slices one always looks bad; so the chance that any slice that lost nothing is called worse stays below
+    1 - confidence.
     """
     limit, allowed = -problem.gate.slice_margin, 1 - problem.gate.confidence
-    for name, (gain, chance) in _corrected(evaluated.slice_gains, limit).items():
-        worse = chance < allowed
-        doubt = f"worse than {limit:+g} with {1 - chance:.1%} confidence among {len(evaluated.slice_gains)} slices"
-        sentence = f"{told(gain, problem)} where {name}, {doubt if chance < 0.5 else f'not worse than {limit:+g}'}"
-        yield rule(f"slice {name}", gain.value, limit, not worse, sentence)
+    chances = _corrected(evaluated.slice_gains)
+    for name, gain in evaluated.slice_gains.items():
+        lost = gain.value < limit
+        chance = f"; by chance with probability {chances[name]:.2g} among {len(chances)} slices" if lost else ""
+        sentence = f"{told(gain, problem)} where {name}, a loss of {-limit:g} is allowed{chance}"
+        yield rule(f"slice {name}", gain.value, limit, not (lost and chances[name] < allowed), sentence)
 
 
-def _corrected(gains: dict[str, Interval], limit: float) -> dict[str, tuple[Interval, float]]:
-    """Each gain with its chance of being so low though the truth is the limit or above, corrected for their number."""
-    chances = {name: metrics.doubt(gain, limit, above=False) for name, gain in gains.items()}
+def _corrected(gains: dict[str, Interval]) -> dict[str, float]:
+    """Per slice the chance of a gain so low where nothing was lost, corrected for the number of slices."""
+    chances = {name: metrics.doubt(gain, 0.0, above=False) for name, gain in gains.items()}
     corrected, largest = {}, 0.0
     for place, name in enumerate(sorted(chances, key=lambda name: chances[name])):
         largest = max(largest, min((len(chances) - place) * chances[name], 1.0))
         corrected[name] = largest
-    return {name: (gain, corrected[name]) for name, gain in gains.items()}
+    return corrected
 
 
 def _reference(evaluated: Evaluated, problem: Problem) -> Iterator[Rule]:

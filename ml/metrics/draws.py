@@ -68,12 +68,6 @@ class Draws:
                 return cls(blocks.astype(np.int64), "days", seed, repetitions)
         return cls(np.arange(size), "rows", seed, repetitions)
 
-    def of(self, mask: npt.NDArray[np.bool_]) -> "Draws":
-        """Draws over some of the rows: the same days where they lie on days enough."""
-        kept = self.blocks[mask]
-        enough = self.by == "days" and len(np.unique(kept)) >= FEWEST_DAYS
-        return Draws(kept if enough else np.arange(len(kept)), "days" if enough else "rows", self.seed, self.repetitions)
-
     @property
     def num_blocks(self) -> int:
         """How many blocks hold rows; what an interval knows is as much as that many independent findings."""

@@ -84,7 +84,7 @@ class Success(Section):
     protected: tuple[str, ...] = Field((), description="slices whose groups must also be served alike; see [gate] fairness_gap")
     show_rows: bool = Field(
         False,
-        description="whether single rows (worst errors, flips) may be shown in MLflow; always false where they are people's",
+        description="whether single rows (worst errors, flips) may stand in MLflow, without columns that are redacted",
     )
     reference_share: float = Field(
         0.02, ge=0, lt=0.5, description="share of keys that no model ever learns from, frozen as the reference rows; 0: none"

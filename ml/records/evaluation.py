@@ -25,7 +25,7 @@ class Scores(Record):
 
     stage = "evaluate"
     metrics: dict[str, Interval]
-    slices: dict[str, Interval] = Field({}, description="the success metric per `column=value`")
+    slices: dict[str, Interval] = Field({}, description="the success metric per `column=value`; intervals over rows")
 
 
 class Reference(Record):

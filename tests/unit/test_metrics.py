@@ -129,8 +129,6 @@ def test_few_days_are_drawn_by_rows_and_it_says_so():
     assert metrics.Draws.over(days, 40).by == "rows"
     draws = metrics.Draws.over(np.array(["1", "2", "3", "4", "5"] * 10), 50)
     assert (draws.by, draws.num_blocks) == ("days", 5)
-    some = draws.of(np.arange(50) % 5 < 3)
-    assert (some.by, some.num_blocks) == ("rows", 30)
 
 
 def test_doubt_agrees_with_the_interval():

@@ -1,9 +1,12 @@
 """The card: right counts in plain words, everything a reviewer needs, and never too long for MLflow."""
 
 from datetime import date
+from typing import Any
+
+import pytest
 
 from ml import card
-from ml.records import Interval, Part, Prepared, Trained
+from ml.records import Effect, Example, Gap, Interval, Part, Prepared, Reference, Scores, Trained
 from tests.integration.state_kit import make_evaluated, make_problem, make_verdict
 
 PART = Part(first=date(2013, 1, 1), last=date(2013, 1, 20), num_rows=800, positive_rate=0.24)
@@ -37,6 +40,72 @@ def test_shows_rules_models_slices_data_and_the_way_back():
         "python -m ml rollback --problem late", "`arr_delay`", "7 rows had no label yet",
     ):  # fmt: skip
         assert part in text, part
+
+
+def several(**changes):
+    """An evaluation of a night that has everything: groups, features, examples, a reference set."""
+    near = Interval(value=0.08, low=0.02, high=0.14)
+    row = Example(kind="error", key="UA1", day=date(2013, 1, 31), label="1.00", candidate="0.02", row={"note": "a|b\nc"})
+    full = {
+        "gaps": (Gap(column="carrier", measure="share of right answers", gap=near, best="carrier=AA", worst="carrier=B6"),),
+        "effects": (Effect(feature="delay", shuffled=0.05, missing=0.04, moved=0.123),),
+        "examples": (row, row.model_copy(update={"kind": "flip", "key": "UA2", "champion": "0.60"})),
+        "reference": Reference(
+            name="night-0", num_rows=1200, first=date(2012, 1, 1), last=date(2012, 3, 1), rows_digest="ef" * 32,
+            candidate=make_evaluated(2).candidate, champion=None,
+        ),
+    }  # fmt: skip
+    return make_evaluated(2, **full | changes)
+
+
+def test_tells_groups_features_examples_and_the_reference_rows():
+    text = render(several())
+    for part in (
+        "| carrier | share of right answers | 0.0800 (0.0200 to 0.1400) | carrier=AA | carrier=B6 |",
+        "| delay | 0.0500 | 0.0400 | 12.3% |", "| UA1 | 2013-01-31 | 1.00 | 0.02 |", "| note a\\|b c |",
+        "| UA2 | 2013-01-31 | 1.00 | 0.02 | 0.60 |", "| candidate on 1,200 reference rows | 0.7400",
+        "| champion on 1,200 reference rows | none | none |",
+    ):  # fmt: skip
+        assert part in text, part
+
+
+def test_shows_no_single_row_unless_the_evaluation_lets_it():
+    text = render(several(examples=()))
+    assert not [heading for heading in ("Worst errors", "Decided otherwise than") if heading in text]
+
+
+COUNTS = {"true_positive": 600, "false_positive": 100, "false_negative": 50, "true_negative": 5690}
+TASKS: dict[str, Any] = {
+    "multiclass": (
+        {"label": "when"}, {"confusions": {"early": COUNTS, "late": COUNTS}}, {"early": 0.7, "late": 0.3},
+        ("early 70.0%, late 30.0%", "it says the likeliest class", "it is right for 171"),
+    ),
+    "multilabel": (
+        {"label": ("early", "late")}, {"confusions": {"early": COUNTS, "late": COUNTS}, "thresholds": (0.25, 0.5)},
+        {"early": 0.7, "late": 0.3}, ("early 70.0%, late 30.0%", "it says yes to early from 0.250, late from 0.500 on"),
+    ),
+    "regression": (
+        {"label": "minutes"}, {"misses": {"minutes": {"mean": 12.3, "half": 7.0, "nine_in_ten": 40.0}}}, {},
+        ("| 14.2 on average |", "is off by 12 on average", "standard deviations", "| 31.5 (29.0 to 33.0) |"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_fits_every_task(task):
+    from tests.unit.test_words import problem_of
+
+    about, found, means, told = TASKS[task]
+    problem = problem_of(task, **about, **({"classes": ("early", "late")} if task == "multiclass" else {}))
+    part = PART.model_copy(update={"means": means, "positive_rate": 14.2 if task == "regression" else 0.7})
+    metric = Interval(value=31.5, low=29.0, high=33.0) if task == "regression" else Interval(value=0.7, low=0.6, high=0.8)
+    scores = Scores(metrics={problem.success.metric: metric}, slices={"carrier=AA": metric})
+    evaluated = make_evaluated(None, candidate=scores, baselines={"prior": scores}, **found)
+    prepared = PREPARED.model_copy(update={"train": part, "validation": part, "test": part})
+    text = card.render(card.Facts(problem, "night-1", prepared, TRAINED, evaluated, make_verdict())).replace(card.GAP, "")
+    for one in told:
+        assert one in text, one
+    assert "from a probability of" not in text
 
 
 def test_leads_on_to_what_a_reviewer_wants_to_see_next():

@@ -1,0 +1,70 @@
+"""The sections in the order of reading, and what is left out where there is too little room."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ml.card import sections
+from ml.card.facts import Facts
+from ml.problem import Problem
+from ml.records import Evaluated, Prepared, Verdict
+
+LONGEST = 4900  # characters; MLflow cuts a description at 5,000
+MOST_SLICES, FEWEST_SLICES = 60, 3
+LEFT_OUT = "\n\nThe whole card is `card.md` among the run's artifacts.\n"
+
+
+class Part(NamedTuple):
+    """One section. Where there is too little room, those of the highest rank go first; rank 0 always stays."""
+
+    text: str
+    rank: int = 0
+
+
+def render(facts: Facts, *, room: int = LONGEST) -> str:
+    """The card, at most `room` characters long: fewer slices first, then fewer sections."""
+    whole = _joined(list(_parts(facts, MOST_SLICES)))
+    if len(whole) < room:
+        return whole + "\n"
+    for rank in range(max(part.rank for part in _parts(facts, 1)), -1, -1):
+        for num_slices in range(MOST_SLICES, FEWEST_SLICES - 1, -1):
+            text = _joined([part for part in _parts(facts, num_slices) if part.rank <= rank]) + LEFT_OUT
+            if len(text) <= room:
+                return text
+    return text[: room - len(LEFT_OUT)].rsplit("\n", 1)[0] + LEFT_OUT
+
+
+def essentials(problem: Problem, prepared: Prepared, evaluated: Evaluated, verdict: Verdict) -> str:
+    """What a person must know to say yes or no: the verdict, what it means in a day, the rules, the models side by side."""
+    part = prepared.test
+    told = [
+        sections.decision(problem, evaluated, verdict),
+        f"Judged on {part.num_rows:,} {problem.problem.rows} of {part.first} to {part.last}.",
+        sections.rules(verdict),
+        sections.quality(problem, evaluated),
+    ]
+    return "\n\n".join(told)
+
+
+def _parts(facts: Facts, num_slices: int) -> Iterator[Part]:
+    """Every section that has something to tell. A new one is one more line here."""
+    problem, evaluated = facts.problem, facts.evaluated
+    parts = [
+        Part(sections.what(problem, facts.run_key)),
+        Part(sections.decision(problem, evaluated, facts.verdict)),
+        Part(sections.rules(facts.verdict)),
+        Part(sections.quality(problem, evaluated)),
+        Part(sections.data(problem, facts.prepared, facts.trained)),
+        Part(sections.slices(problem, evaluated, num_slices), rank=2),
+        Part(sections.groups(evaluated), rank=1),
+        Part(sections.features(problem, evaluated), rank=3),
+        Part(sections.examples(evaluated, "error"), rank=4),
+        Part(sections.examples(evaluated, "flip"), rank=5),
+        Part(sections.rollback(problem, evaluated)),
+        Part(sections.limits(problem, facts.prepared, evaluated)),
+        Part(sections.links(facts.links), rank=1),
+    ]
+    return (part for part in parts if part.text)
+
+
+def _joined(parts: list[Part]) -> str:
+    return "\n\n".join(part.text for part in parts)

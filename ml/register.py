@@ -62,7 +62,8 @@ def _register(context: Context, verdict: Verdict, trained: Trained) -> Registere
     if verdict.decision != "promote" or verdict.dry_run or context.dry_run:
         log.info("register: no version, %s%s", verdict.sentence, " (dry run)" if context.dry_run else "")
         return _record(tags, None, run_id, registry.run_url(problem.name, run_id))
-    text = card.render(replace(facts, links={"plots and files in MLflow": registry.run_url(problem.name, run_id), **facts.links}))
+    links = {"plots and files in MLflow": registry.run_url(problem.name, run_id), **facts.links}
+    text = card.render(replace(facts, links=links, pictures=_pictures(context, run_id)))
     candidate = Candidate(context.run_key, model, trained.model_digest, text, tags)
     version = registry.create_version(problem, run_id, candidate)
     due = {"version": version, "run_key": context.run_key, "model_digest": trained.model_digest}
@@ -101,6 +102,12 @@ def _write_verdict(context: Context, ledger: Ledger, verdict: Verdict, trained: 
 def _facts(context: Context, verdict: Verdict, trained: Trained) -> card.Facts:
     prepared, evaluated = context.record(Prepared), context.record(Evaluated)
     return card.Facts(context.problem, context.run_key, prepared, trained, evaluated, verdict, dict(context.pages))
+
+
+def _pictures(context: Context, run_id: str) -> dict[str, str]:
+    """Where the run's plots are, seen from a page of the same MLflow, under whatever name people reach it."""
+    plots = sorted(context.file(PLOTS).glob("*.png")) if context.store.exists(context.name(PLOTS)) else []
+    return {plot.stem: f"get-artifact?path={PLOTS}%2F{plot.name}&run_uuid={run_id}" for plot in plots}
 
 
 def _write_report(context: Context) -> None:

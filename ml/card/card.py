@@ -59,6 +59,7 @@ def _parts(facts: Facts, num_slices: int) -> Iterator[Part]:
         Part(sections.features(problem, evaluated), rank=3),
         Part(sections.examples(evaluated, "error"), rank=4),
         Part(sections.examples(evaluated, "flip"), rank=5),
+        Part(sections.plots(facts.pictures), rank=1),
         Part(sections.rollback(problem, evaluated)),
         Part(sections.limits(problem, facts.prepared, evaluated)),
         Part(sections.links(facts.links), rank=1),

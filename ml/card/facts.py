@@ -18,3 +18,4 @@ class Facts:
     evaluated: Evaluated
     verdict: Verdict
     links: Mapping[str, str] = field(default_factory=dict)
+    pictures: Mapping[str, str] = field(default_factory=dict)  # plots by name, and where a browser finds them

@@ -12,6 +12,8 @@ from ml.words import in_words
 
 MAX_BROKEN = 12  # rules told in full
 MOST_FEATURES, MOST_EXAMPLES = 6, 5
+PICTURES = ("calibration", "roc", "confusion", "answers", "slices", "features")  # those that say most first
+MOST_PICTURES = 2
 MOVES = {"promote": "may replace the champion", "reject": "may not replace the champion", "not assessable": "cannot be judged"}
 
 
@@ -43,13 +45,10 @@ def _rule(rule: Rule) -> tuple[str, str, str]:
 
 
 def quality(problem: Problem, evaluated: Evaluated) -> str:
-    """The models side by side, one a line; below them the same on the reference rows, where there are any."""
+    """The models side by side, one a line; below them the same on the reference rows. What there is not has no line."""
     names = sorted(evaluated.candidate.metrics, key=lambda name: (name != problem.success.metric, name))
     title = f"Quality on {evaluated.num_rows:,} test rows, with {problem.gate.confidence:.0%} intervals"
-    lines = [_scores(model, scores, names) for model, scores in _models(evaluated)]
-    if (fixed := evaluated.reference) is not None:
-        rows = f"on {fixed.num_rows:,} reference rows"
-        lines += [_scores(f"candidate {rows}", fixed.candidate, names), _scores(f"champion {rows}", fixed.champion, names)]
+    lines = [(model, *(interval(scores.metrics.get(name)) for name in names)) for model, scores in _models(evaluated) if scores]
     note = f"\n\nNo comparison with the champion: {evaluated.champion_problem}." if evaluated.champion_problem else ""
     return table(title, ("model", *map(_directed, names)), lines) + note
 
@@ -59,10 +58,9 @@ def _models(evaluated: Evaluated) -> Iterator[tuple[str, Scores | None]]:
     yield f"champion {evaluated.champion_version or ''}".strip(), evaluated.champion
     for name, scores in evaluated.baselines.items():
         yield f"baseline {name}", scores
-
-
-def _scores(model: str, scores: Scores | None, names: list[str]) -> tuple[str, ...]:
-    return model, *(interval(scores.metrics.get(name)) if scores else "none" for name in names)
+    if (fixed := evaluated.reference) is not None:
+        yield f"candidate on {fixed.num_rows:,} reference rows", fixed.candidate
+        yield f"champion on {fixed.num_rows:,} reference rows", fixed.champion
 
 
 def _directed(name: str) -> str:
@@ -133,6 +131,12 @@ def examples(evaluated: Evaluated, kind: Literal["error", "flip"]) -> str:
 
 def _row(example: Example) -> str:
     return ", ".join(f"{name} {value}" for name, value in example.row.items())
+
+
+def plots(found: Mapping[str, str]) -> str:
+    """The pictures that fit the page; all are among the run's files."""
+    shown = [name for name in PICTURES if name in found][:MOST_PICTURES]
+    return "## Plots\n\n" + " ".join(f"![{name}]({found[name]})" for name in shown) if shown else ""
 
 
 def rollback(problem: Problem, evaluated: Evaluated) -> str:

@@ -15,7 +15,7 @@ from ml.snapshot import PARTS, ROWS
 from ml.store import digest
 from ml.window import Window
 
-DECIDED = ("verdict", "promote", "rollback", "refused", "deployed", "deploy_failed")
+DECIDED = ("verdict", "approved", "rejected", "promote", "rollback", "refused", "deployed", "deploy_failed")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ CASES = {
     "deploy without a champion": {"dag": "deploy_flights"},
     "monitor without a champion": {"dag": "monitor_flights", "given": "report"},
     "promote with nothing due": {"dag": "promote_flights"},
+    "nobody to be asked": {"dag": "promote_asked"},
     "housekeeping of an empty store": {"dag": "housekeeping_flights"},
     "misspelt parameter": {"dag": "retrain_flights", "conf": {"windw": "2013-01-01"}},
     "wrong window": {"dag": "retrain_flights", "conf": {"window": "2013-02-01/2013-01-01"}},
@@ -36,6 +38,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     url = f"sqlite:///{home / 'state.db'}"
     database.migrate(url)
     Ledger(url).ask("complaints", "promote", "night-1", {})
+    problems = shutil.copytree(PROJECT / "ml" / "problems", home / "problems")
+    manual = (problems / "flights.toml").read_text().replace('approval = "auto"', 'approval = "manual"')
+    (problems / "asked.toml").write_text(manual.replace('name = "flights"', 'name = "asked"', 1))
     foreign = ("AIRFLOW_", "EVERGREEN_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     environment |= {
@@ -44,6 +49,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
         "EVERGREEN_DATABASE_URL": url,
+        "EVERGREEN_PROBLEMS": str(problems),
         "EVERGREEN_STORE": str(home / "store"),
         "EVERGREEN_SOURCE_URL": "postgresql://127.0.0.1:9/production",
         "EVERGREEN_MLFLOW_URL": "http://127.0.0.1:9",
@@ -64,6 +70,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         ("deploy without a champion", "success", {"deploy": "skipped"}),
         ("monitor without a champion", "success", {"monitor": "success", "report": "success", "announce": "skipped"}),
         ("promote with nothing due", "success", {"promote": "skipped", "announce": "skipped"}),
+        ("nobody to be asked", "success", {"approve": "skipped", "promote": "skipped", "announce": "skipped"}),
         ("housekeeping of an empty store", "success", {"purge": "success", "vacuum": "success"}),
         ("misspelt parameter", "failed", {"ingest": "failed", "announce": "upstream_failed"}),
         ("wrong window", "failed", {"ingest": "failed", "announce": "upstream_failed"}),
@@ -90,6 +97,7 @@ def test_a_run_keeps_its_records_in_a_folder_named_after_it(runs):
     "line",
     [
         "Skipped: there is no champion to deploy yet.",
+        "Skipped: no candidate waits for an answer that nobody was asked for yet.",
         "'windw', which this DAG does not know. Known: 'window', 'dry_run', 'tune', 'reason'",
         "holds no day: its end must be later than its start",
         "Announced: promote is due for complaints: night-1.",

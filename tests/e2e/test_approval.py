@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import psycopg2
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from ml.embedded.stack import AIRFLOW_USER
 from ml.ledger import Ledger
@@ -87,8 +87,24 @@ def answer_in_the_browser(stack: Any, run_id: str, words: str, folder: Path) -> 
         driving.wait_for(lambda: not waits(stack, run_id), "the answer to arrive")
         page.wait_for_timeout(1500)
         page.screenshot(path=folder / "airflow-approval-answered.png")
+        text += look_at_the_version(stack, page, folder)
         browser.close()
     return text
+
+
+def look_at_the_version(stack: Any, page: Page, folder: Path) -> str:
+    """The page that the question links to, with its plots, its tags and who approved."""
+    page.set_viewport_size({"width": 1200, "height": 3000})
+    driving.wait_for(lambda: champion(stack) == 2, "the approval to be carried out")
+    page.goto(Registry(stack.mlflow_url).version_url(NAME, 2))
+    plot = page.locator('img[src*="calibration.png"]')
+    expect(plot).to_be_visible()
+    assert plot.evaluate("image => image.complete && image.naturalWidth") > 300
+    for told in ("Known limits", "plots and files in MLflow", "the run in Airflow", "approval_comment", "fewer false alarms"):
+        expect(page.get_by_text(told, exact=True).first).to_be_attached()
+    page.wait_for_timeout(1500)
+    page.screenshot(path=folder / "mlflow-version-approved.png")
+    return page.locator("body").inner_text()
 
 
 def test_a_person_is_asked_and_only_a_fitting_answer_moves_the_champion(stack, tmp_path):
@@ -133,12 +149,23 @@ def test_a_person_is_asked_and_only_a_fitting_answer_moves_the_champion(stack, t
     driving.wait_for(lambda: alias(stack) == 2, "the alias to be put back")
     assert (champion(stack), last(stack).actor) == (2, "mlflow:unknown")
 
+    # under the policy "follow" the same move is obeyed, and deployed
+    file = stack.problems / f"{NAME}.toml"
+    file.write_text(file.read_text().replace("[gate]\n", '[gate]\nmanual_moves = "follow"\n', 1))
+    client.set_registered_model_alias(NAME, "champion", "1")
+    driving.wait_for(lambda: champion(stack) == 1, "the watcher to see the alias", 120)
+    moved = ledger(stack).moves(NAME)[-1]
+    assert (moved.kind, moved.actor, moved.body["by_hand"]) == ("promote", "mlflow:unknown", True)
+    service = f"{stack.serving_url}/problems/{NAME}"
+    driving.wait_for(lambda: httpx.get(service, trust_env=False).json().get("version") == 1, "the service to follow")
+    assert alias(stack) == 1
+
     # nobody answers: the time that Airflow waits is over, the real scheduler says no
-    one.trigger(PROMOTE, "silence", conf={"version": 1})
-    driving.wait_for(lambda: waits(stack, "silence"), "the question about version 1")
+    one.trigger(PROMOTE, "silence", conf={"version": 2})
+    driving.wait_for(lambda: waits(stack, "silence"), "the question about version 2")
     with psycopg2.connect(stack._addresses.airflow) as connection, connection.cursor() as cursor:
         cursor.execute("UPDATE task_instance SET trigger_timeout = now() - interval '1 minute' WHERE run_id = 'silence'")
     states = driving.finished(one, PROMOTE, "silence")
     assert (states[""], states["approve"], states["promote"]) == ("success", "success", "skipped")
-    assert (last(stack).kind, last(stack).actor, last(stack).version) == ("rejected", "airflow", 1)
-    assert champion(stack) == 2
+    assert (last(stack).kind, last(stack).actor, last(stack).version) == ("rejected", "airflow", 2)
+    assert champion(stack) == 1

@@ -64,7 +64,7 @@ def test_the_question_shows_what_a_person_must_know_and_is_asked_by_one_run(cont
     shown = approve.body(run, question)
     for part in (
         "**Verdict: promote.** It may become the first champion.", "On a usual day of 920 flights it warns of 201",
-        "| against the baseline", "0.7400 (0.7300 to 0.7500)", "models/late_", question.model_digest, question.verdict_digest,
+        "| against baseline linear", "0.7400 (0.7300 to 0.7500)", "models/late_", question.model_digest, question.verdict_digest,
         "within 72 hours", "compared with no champion",
     ):  # fmt: skip
         assert part in shown, part

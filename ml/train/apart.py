@@ -7,6 +7,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ R = TypeVar("R")
 Tell = Callable[[Any], None]
 POLL_S = 0.2
 MINUTE = 60.0
+PRELOADED = ["tensorflow", "keras", "ml.train.job"]
 
 
 def run(work: Callable[[J, Tell], R], job: J, *, watchdog: Watchdog, told: Tell) -> R:
@@ -59,8 +61,14 @@ def _method() -> str:
     begun = context.context_safe()
     if begun is None or not begun._initialized:
         return "fork"
-    multiprocessing.get_context("forkserver").set_forkserver_preload(["tensorflow", "keras", "ml.train.job"])
+    multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
     return "forkserver"
+
+
+def get_ready() -> None:
+    """Let the clean server import TensorFlow beside what comes before the training, in a process that will compute itself."""
+    multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
+    forkserver.ensure_running()
 
 
 def _do(work: Callable[[Any, Tell], Any], job: Any, there: Connection, here: Connection | None) -> None:

@@ -54,6 +54,9 @@ class Training(Section):
     missing_copies: float = Field(
         0.0, ge=0, le=5, description="copies of training rows with values dropped, per row: for serving that misses what is here"
     )
+    refit: bool = Field(
+        True, description="learn once more from training and validation rows together, for as many epochs as were best"
+    )
     warm_start: bool = Field(False, description="begin with the champion's weights instead of random ones")
     threads: int = Field(1, ge=1, description="of TensorFlow while training; small networks are fastest with one")
     checkpoint_seconds: float = Field(30.0, ge=0, description="a killed training loses at most this and an epoch; 0: every epoch")

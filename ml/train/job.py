@@ -11,7 +11,7 @@ import pyarrow as pa
 from ml import features, metrics
 from ml.errors import DataError
 from ml.features import Encoding, encoder
-from ml.problem import Problem
+from ml.problem import Problem, Training
 from ml.scoring import Scorer
 from ml.train import curves, export, fit, machine, missing, warm
 from ml.train.apart import Tell
@@ -79,13 +79,15 @@ def work(job: Job, tell: Tell) -> Outcome:
     """
     training = job.problem.training
     machine.settle(training.threads)
-    learner, started = _begin(job)
+    learner, started = _begin(job, job.parts["train"], job.parts["validation"], training)
     checkpoint = Checkpoint(job.scratch / CHECKPOINT, job.inputs, training.checkpoint_seconds)
     checkpoint.saved = lambda: tell({"checkpoint": str(checkpoint.path)})
     fitted = fit.learn(learner, tell, checkpoint=checkpoint, alive=lambda: tell({}))
-    warm.save(job.scratch / WEIGHTS, fitted.model)
+    thresholds = _thresholds(job.problem, job.parts["validation"], fitted.model)  # before it learns from these rows too
+    model, scale = _refitted(job, fitted.best_epoch, tell) if training.refit else (fitted.model, learner.start.scale)
+    warm.save(job.scratch / WEIGHTS, model)
     curves.write(job.scratch / CURVES, fitted.history)
-    difference = _export(job, fitted.model, learner.start.scale)
+    difference = _export(job, model, scale, thresholds)
     return Outcome(
         history=fitted.history,
         best_epoch=fitted.best_epoch,
@@ -97,13 +99,24 @@ def work(job: Job, tell: Tell) -> Outcome:
     )
 
 
-def _begin(job: Job) -> tuple[Learner, str]:
+def _refitted(job: Job, epochs: int, tell: Tell) -> tuple["keras.Model", npt.NDArray[np.float64]]:
+    """The network that has learned from the validation part too, and the scale of its labels.
+
+    Early stopping has found the number of epochs; the newest rows then teach like the others (Chollet, Deep Learning with
+    Python, 5.4). After a kill this part starts over.
+    """
+    train, validation = job.parts["train"], job.parts["validation"]
+    both = {name: np.concatenate([array, validation[name]]) for name, array in train.items()}
+    learner, _ = _begin(job, both, None, job.problem.training.model_copy(update={"epochs": epochs}))
+    return fit.learn(learner, lambda told: tell({}), alive=lambda: tell({})).model, learner.start.scale
+
+
+def _begin(job: Job, train: Arrays, validation: Arrays | None, training: Training) -> tuple[Learner, str]:
     """The learner, and in words where it begins."""
-    training, train = job.problem.training, job.parts["train"]
     if training.missing_copies:
         train = missing.with_copies(train, job.encoding, training.missing_copies, seed=training.seed)
     sizes = encoder.sizes(job.encoding)
-    learner = fit.begin(train, job.parts["validation"], sizes=sizes, task=job.problem.problem.task, training=training)
+    learner = fit.begin(train, validation, sizes=sizes, task=job.problem.problem.task, training=training)
     if not training.warm_start:
         return learner, "random weights"
     if job.champion is None:
@@ -115,12 +128,12 @@ def _begin(job: Job) -> tuple[Learner, str]:
     return learner, TAKEN_OVER
 
 
-def _export(job: Job, model: "keras.Model", scale: npt.NDArray[np.float64]) -> float:
+def _export(job: Job, model: "keras.Model", scale: npt.NDArray[np.float64], thresholds: list[float]) -> float:
     """Write the model folder; returns the largest difference between its answers to raw rows and the network's own."""
     encoding = job.encoding
     example = export.typical(encoding)
     raw = features.inputs(example, encoding.features, timezone=encoding.timezone)
-    export.write(job.model, model, encoding, about=_about(job, model))
+    export.write(job.model, model, encoding, about=_about(job, thresholds))
     export.write_example(job.model, example, fit.predict(model, encoder.encode(encoder.build(encoding), raw)))
     size = job.rows.num_rows
     expected = fit.predict(model, {name: array[:size] for name, array in job.parts["test"].items()})
@@ -133,7 +146,7 @@ def _export(job: Job, model: "keras.Model", scale: npt.NDArray[np.float64]) -> f
     return difference
 
 
-def _about(job: Job, model: "keras.Model") -> dict[str, Any]:
+def _about(job: Job, thresholds: list[float]) -> dict[str, Any]:
     """What stands beside the model, for whoever serves it."""
     problem = job.problem
     return {
@@ -141,7 +154,7 @@ def _about(job: Job, model: "keras.Model") -> dict[str, Any]:
         "run_key": job.run_key,
         "task": problem.problem.task,
         "outputs": list(problem.outputs),
-        "thresholds": _thresholds(problem, job.parts["validation"], model),
+        "thresholds": thresholds,
         "redact": problem.privacy.redact,  # what its rows went through, so that the service does the same
     }
 

@@ -123,7 +123,7 @@ class Evaluated(Record):
     num_seen: int = Field(0, description="test rows that the candidate learned from, by key or as copies")
     spread: float | None = Field(None, description="standard deviation of the candidate's scores over the rows")
     example_difference: float | None = Field(
-        None, description="between the exported model's answers to its example and training's"
+        None, description="between the exported model's answers to its example and training's; of large numbers the share"
     )
     size_mb: float | None = None
     latency_ms: float | None = Field(None, description="of one answer, from the rehearsal; None: not measured")

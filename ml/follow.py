@@ -13,6 +13,7 @@ from ml.records import Followed
 
 log = logging.getLogger(__name__)
 ACTOR = "mlflow:unknown"
+REFUSED = "alias_refused"  # kind of ledger entry
 SAID = "the alias champion was moved in MLflow, which does not say by whom"
 
 
@@ -65,10 +66,15 @@ def glance(context: Context) -> str | None:
     if champion is None:
         return None
     moved, found = stands_elsewhere(context, champion, context.registry.glance)
-    if not moved or (found is None and ledger.find(name, "alias_refused", _deleted(champion))):
+    if not moved or (found is None and ledger.find(name, REFUSED, _deleted(champion))):
         return None
     stands = "is gone" if found is None else f"stands on version {found}"
-    return f"the alias champion of {name} {stands}, the ledger says version {champion.version} (entry {champion.entry})"
+    # Moved to the same version again right after it was put back, it is another difference and must read as one.
+    before = sum(entry.kind == REFUSED for entry in ledger.entries(name))
+    return (
+        f"the alias champion of {name} {stands}, the ledger says version {champion.version} (entry {champion.entry}, "
+        f"{before} such moves put back before)"
+    )
 
 
 def _deleted(champion: Champion) -> str:
@@ -142,9 +148,9 @@ def _put_back(context: Context, champion: Champion, found: int | None, why: str)
     gone = context.registry.version(name, champion.version) is None
     body = {"found": found, "comment": why, "restored": not gone}
     key = _deleted(champion) if gone else f"{alias.key_of(champion)}, run {context.run_key}"
-    if gone and ledger.find(name, "alias_refused", key):
+    if gone and ledger.find(name, REFUSED, key):
         return None
-    ledger.append(name, "alias_refused", key=key, actor=ACTOR, version=found, run_key=champion.run_key, body=body)
+    ledger.append(name, REFUSED, key=key, actor=ACTOR, version=found, run_key=champion.run_key, body=body)
     if not gone:
         context.registry.set_alias(name, alias.ALIAS, champion.version)
         if found is not None:

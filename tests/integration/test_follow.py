@@ -96,6 +96,7 @@ def test_moved_to_a_version_that_the_gate_did_not_let_through_it_is_put_back_or_
     run.write(make_verdict(decision, champion))
     register.run(run)
     by_hand(context, 3)
+    seen = follow.glance(context)
     done = followed(context)
     assert not done.obeyed
     assert why in done.why
@@ -105,6 +106,7 @@ def test_moved_to_a_version_that_the_gate_did_not_let_through_it_is_put_back_or_
     assert why in entry.body["comment"]
     assert context.registry.version(context.problem.name, 3).tags["approval"] == "moved by hand and put back"
     by_hand(context, 3)
+    assert follow.glance(context) not in (None, seen), "the watcher tells of the same move again"
     assert followed(policy(context, "follow")).obeyed
     assert serving(context) == (3, 3)
     assert why in last(context).body["comment"]

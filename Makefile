@@ -19,7 +19,7 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-byteco
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
 DEMO = $(BIN)/python -m ml.embedded demo --problem $(PROBLEM) --nights $(NIGHTS) $(if $(DATA),--data "$(DATA)") $(ARGS)
 
-.PHONY: help setup setup-dev demo down test test-all bench screenshots check format lock
+.PHONY: help setup setup-dev demo down test test-all bench results screenshots check format lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test-all: setup-dev ## every test, with the scheduler, the browser and the fault
 bench: setup-dev ## measure speed and memory against their goals, on this machine (some minutes)
 	@set -e; for one in benchmarks/*.py; do \
 	  if grep -q '^def main' $$one; then $(BIN)/python -m benchmarks.$$(basename $$one .py); fi; done
+
+results: setup-dev ## what the models reach on real data, against simple ones: docs/results.md (an hour) [DATA=folder]
+	@$(BIN)/python -m benchmarks.results $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 screenshots: setup-dev ## take the README's pictures anew, from a real night in a real browser
 	@EVERGREEN_SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/e2e/test_pages.py -k "graph or card" $(ARGS)

@@ -1,0 +1,1 @@
+"""What the models reach on real data, window by window; `make results` writes docs/results.md."""

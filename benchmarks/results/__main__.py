@@ -55,7 +55,7 @@ def _study(study: Study, world: World, data: Path | None) -> list[dict[str, Any]
         others = [world.tuned(context, search=number == 0) for number, context in enumerate(plain_nights)]
     elif study.without:
         name = f"{study.name}_off"
-        world.problem(name, plain(study.text(), name, study.without), study.sample)
+        world.problem(name, plain(study.text(), name, study.without), study.sample, study.without)
         others = [world.night(name, study.sample, night, study.days) for night in study.nights]
     rows = []
     for context, other in zip(plain_nights, others, strict=True):

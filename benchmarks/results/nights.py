@@ -1,5 +1,6 @@
 """Real nights, stage by stage, up to the evaluation; nothing is promoted, so no night knows of another."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,11 +29,12 @@ class World:
         self.problems = home / "problems"
         self.problems.mkdir()
 
-    def problem(self, name: str, text: str, sample: str) -> None:
-        """Write a problem file and its suite."""
+    def problem(self, name: str, text: str, sample: str, without: str = "") -> None:
+        """Write a problem file and its suite, which has no rules for a column that is left out."""
         (self.problems / f"{name}.toml").write_text(text)
-        suite = (PROJECT / "expectations" / f"{sample}.raw.json").read_text()
-        (self.problems / f"{name}.raw.json").write_text(suite.replace(f"{sample}.raw", f"{name}.raw", 1))
+        suite = json.loads((PROJECT / "expectations" / f"{sample}.raw.json").read_text())
+        rules = [rule for rule in suite["expectations"] if not without or rule["kwargs"].get("column") != without]
+        (self.problems / f"{name}.raw.json").write_text(json.dumps({"name": f"{name}.raw", "expectations": rules}))
 
     def load(self, name: str, sample: str, data: Path | None) -> None:
         """A production database with a sample's history; the settings lead there."""

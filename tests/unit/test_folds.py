@@ -66,6 +66,16 @@ def test_iterations_take_turns_in_other_orders_and_the_same_ones_next_time():
     assert frozen(protocol="iterated_kfold", folds=4)[0].equals(rows)
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_rows_that_were_set_aside_afterwards_neither_teach_nor_judge(protocol):
+    rows, split = frozen(protocol=protocol, folds=3)
+    part = np.array(rows["_part"].to_pylist(), dtype=object)
+    part[::7] = np.where(part[::7] == "test", "test", "reference")
+    place = rows.column_names.index("_part")
+    for fold in folds.of(rows.set_column(place, "_part", pa.array(part, pa.string())), split):
+        assert not ((fold.teaches | fold.judges) & (part == "reference")).any()
+
+
 def test_folds_in_turns_have_about_equal_numbers_of_rows():
     rows, split = frozen(80, protocol="kfold", folds=4)
     sizes = [fold.judges.sum() for fold in folds.of(rows, split)]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ml import features
+from ml import features, metrics
 from ml.errors import DataError
 from ml.problem import TASKS, Feature
 from ml.redaction import Rule
@@ -80,14 +80,14 @@ class Scorer:
 
     def decisions(self, scores: Floats) -> list[Decision]:
         """What the scores of every row mean: yes or no, the likeliest class, the labels that hold, nothing for numbers."""
-        if self.task == "binary":
-            return list((scores >= self.thresholds[0]).tolist())
+        if TASKS[self.task].label == "number":
+            return [None] * len(scores)
+        said = metrics.decide(self.task, scores, self.thresholds).tolist()
         if self.task == "multiclass":
-            return [self.outputs[place] for place in np.argmax(scores, axis=1).tolist()]
+            return [self.outputs[place] for place in said]
         if self.task == "multilabel":
-            yes = (scores >= np.asarray(self.thresholds)).tolist()
-            return [[name for name, holds in zip(self.outputs, row, strict=True) if holds] for row in yes]
-        return [None] * len(scores)
+            return [[name for name, holds in zip(self.outputs, row, strict=True) if holds] for row in said]
+        return list(said)
 
     def answers(self, scores: Floats) -> list[dict[str, Any]]:
         """Per row `score` and `decision`; with several outputs `scores` by name, and `score` is the largest probability."""

@@ -31,34 +31,34 @@ def _count(number: float, evaluated: Evaluated) -> str:
 
 
 def _warned(problem: Problem, evaluated: Evaluated) -> str:
-    found, positive = evaluated.confusion, problem.problem.positive
+    said, right, missed, share = _told(evaluated.confusion, evaluated)
+    positive = problem.problem.positive
+    return f"it warns of {said}, of which {right} are really {positive}; it misses {missed} {positive} ones ({share})."
+
+
+def _told(found: dict[str, int], evaluated: Evaluated) -> tuple[str, str, str, str]:
+    """How often it says so, how often rightly, how many it misses, and how many in ten of the real ones these are."""
     true, missed = found["true_positive"], found["false_negative"]
-    warned, hit, lost = (_count(count, evaluated) for count in (true + found["false_positive"], true, missed))
-    return (
-        f"it warns of {warned}, of which {hit} are really {positive}; "
-        f"it misses {lost} {positive} ones ({in_ten(missed, true + missed)})."
-    )
+    said, right, lost = (_count(count, evaluated) for count in (true + found["false_positive"], true, missed))
+    return said, right, lost, in_ten(missed, true + missed)
 
 
 def _classes(problem: Problem, evaluated: Evaluated) -> str:
     """How many are right, and class by class what it says, what of that is right and what it misses."""
     found = evaluated.confusions
     right = sum(one["true_positive"] for one in found.values())
+    told = ((name, *_told(one, evaluated)) for name, one in _largest(found))
     each = [
-        f"it says {name} {_count(one['true_positive'] + one['false_positive'], evaluated)} times, right in "
-        f"{_count(one['true_positive'], evaluated)}, and misses {_count(one['false_negative'], evaluated)} "
-        f"({in_ten(one['false_negative'], one['true_positive'] + one['false_negative'])})"
-        for name, one in _largest(found)
+        f"it says {name} {said} times, right in {hit}, and misses {missed} ({share})" for name, said, hit, missed, share in told
     ]
     return f"it is right for {_count(right, evaluated)} ({in_ten(right, evaluated.num_rows)}): {_listed(each, len(found))}."
 
 
 def _labels(problem: Problem, evaluated: Evaluated) -> str:
+    told = ((name, *_told(one, evaluated)) for name, one in _largest(evaluated.confusions))
     each = [
-        f"of {name} it warns {_count(one['true_positive'] + one['false_positive'], evaluated)} times, rightly "
-        f"{_count(one['true_positive'], evaluated)}, and misses {_count(one['false_negative'], evaluated)} "
-        f"({in_ten(one['false_negative'], one['true_positive'] + one['false_negative'])})"
-        for name, one in _largest(evaluated.confusions)
+        f"of {name} it warns {said} times, rightly {hit}, and misses {missed} ({share})"
+        for name, said, hit, missed, share in told
     ]
     return _listed(each, len(evaluated.confusions)) + "."
 

@@ -5,7 +5,6 @@ from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -13,7 +12,6 @@ import pyarrow.parquet as pq
 from ml import exclusions, features, folds, privacy, reference, snapshot, split, targets
 from ml.context import Context
 from ml.errors import DataError
-from ml.features import Encoding, encoder
 from ml.problem import Problem
 from ml.records import Part, Prepared, Validated
 from ml.snapshot import ENCODED, ENCODING, PARTS, ROWS
@@ -110,8 +108,12 @@ def _prepare(context: Context, validated: Validated, excluded: tuple[date, ...])
     train = rows.filter(pc.equal(rows["_part"], "train"))
     encoding = features.fit(train, context.problem.features, timezone=context.problem.source.timezone)
     context.store.write_json(context.name(ENCODING), encoding.model_dump(mode="json"))
-    _encode(context, rows, encoding)
-    parts = {name: _part(rows.filter(pc.equal(rows["_part"], name)), context.problem) for name in PARTS}
+    parted = {name: rows.filter(pc.equal(rows["_part"], name)) for name in PARTS}
+    arrays = snapshot.encode(parted, encoding, context.problem)
+    with context.store.replacing(context.name(ENCODED)) as path:
+        named = {f"{name}.{kind}": array for name, held in arrays.items() for kind, array in held.items()}
+        np.savez(path, allow_pickle=False, **named)
+    parts = {name: _part(held, context.problem) for name, held in parted.items()}
     told = ", ".join(f"{name} {part.num_rows}" for name, part in parts.items())
     told += "".join(f", {count} set aside for their {why}" for why, count in set_aside.items())
     out = f", {others['num_excluded']} of excluded days are left out" if excluded else ""
@@ -125,18 +127,6 @@ def _prepare(context: Context, validated: Validated, excluded: tuple[date, ...])
         **others,
         **parts,
     )
-
-
-def _encode(context: Context, rows: pa.Table, encoding: Encoding) -> None:
-    module, problem = encoder.build(encoding), context.problem
-    arrays: dict[str, npt.NDArray[Any]] = {}
-    for name in PARTS:
-        part = rows.filter(pc.equal(rows["_part"], name))
-        packed = encoder.encode(module, features.inputs(part, encoding.features, timezone=encoding.timezone))
-        arrays |= {f"{name}.{kind}": array for kind, array in packed.items()}
-        arrays[f"{name}.label"] = targets.targets(part["_label"], problem).astype(np.float32)
-    with context.store.replacing(context.name(ENCODED)) as path:
-        np.savez(path, allow_pickle=False, **arrays)
 
 
 def _part(rows: pa.Table, problem: Problem) -> Part:

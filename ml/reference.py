@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ml.context import Context
 from ml.problem import Problem
-from ml.snapshot import ROWS
+from ml.snapshot import LEARNED, ROWS
 from ml.store import digest
 from ml.tables import DAY
 from ml.window import local_day
@@ -76,7 +76,7 @@ def num_learned(context: Context, rows: pa.Table) -> int:
 
     Raises: DataError: the run's frozen rows are gone.
     """
-    learned = pq.read_table(context.file(ROWS), columns=["_key"], filters=[("_part", "in", ("train", "validation"))])
+    learned = pq.read_table(context.file(ROWS), columns=["_key"], filters=[("_part", "in", LEARNED)])
     return int(pc.sum(pc.is_in(rows["_key"], learned["_key"])).as_py() or 0)
 
 

@@ -118,9 +118,8 @@ def _write_report(context: Context) -> None:
 
 def _as_run(context: Context, text: str, tags: dict[str, str]) -> Run:
     prepared, trained, evaluated = context.record(Prepared), context.record(Trained), context.record(Evaluated)
-    history = context.store.read_json(context.name(HISTORY)) if context.store.exists(context.name(HISTORY)) else {}
     problem = context.problem
-    profile = {part: getattr(prepared, part).num_rows for part in ("train", "validation", "test")}
+    profile = {part: getattr(prepared, part).num_rows for part in snapshot.PARTS}
     return Run(
         run_key=context.run_key,
         at=context.settings.now(),
@@ -134,7 +133,7 @@ def _as_run(context: Context, text: str, tags: dict[str, str]) -> Run:
         card=text,
         params=_params(context),
         metrics=_metrics(evaluated, trained),
-        history={f"epoch/{name}": values for name, values in history.items()},
+        history={f"epoch/{name}": values for name, values in snapshot.history_of(context).items()},
         tags=tags,
         files=[context.file(name) for name in FILES if context.store.exists(context.name(name))],
     )

@@ -9,15 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ml import features, past, register, snapshot, targets
+from ml import features, past, register, snapshot
 from ml.context import Context
 from ml.errors import DataError
-from ml.features import Encoding, encoder
 from ml.past import PastRun
 from ml.problem import Problem
 from ml.records import Prepared, Trained
 from ml.scoring import Scorer
-from ml.snapshot import ENCODING, PROBLEM, ROWS, WEIGHTS
+from ml.snapshot import PROBLEM, ROWS, WEIGHTS
 from ml.store import digest
 from ml.train import apart, job, machine
 
@@ -105,18 +104,13 @@ def _job(then: Context, problem: Problem, rows: pa.Table, trained: Trained, fold
     """The training as it was, with everything but the rows worked out anew."""
     parted = {part: rows.filter(pc.equal(rows["_part"], part)) for part in snapshot.PARTS}
     encoding = features.fit(parted["train"], problem.features, timezone=problem.source.timezone)
-    if encoding != Encoding.model_validate(then.store.read_json(then.name(ENCODING))):
+    if encoding != snapshot.encoding_of(then):
         raise DataError(f"The encoder of run {then.run_key} comes out differently from the same rows: its code has changed.")
-    module = encoder.build(encoding)
-    parts = {}
-    for part, held in parted.items():
-        packed = encoder.encode(module, features.inputs(held, problem.features, timezone=problem.source.timezone))
-        parts[part] = packed | {"label": targets.targets(held["_label"], problem).astype(np.float32)}
     return job.Job(
         problem=problem,
         run_key=then.run_key,
         encoding=encoding,
-        parts=parts,
+        parts=snapshot.encode(parted, encoding, problem),
         rows=parted["test"].slice(0, job.EXPORT_ROWS),
         model=folder / "model",
         scratch=folder,

@@ -1,5 +1,6 @@
 """What a run froze: its rows in parts, their encoding, the model trained on them. Written by one stage, read by later ones."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ml import features, targets
 from ml.context import Context
 from ml.errors import DataError
-from ml.features import Encoding
-from ml.problem import Feature
+from ml.features import Encoding, encoder
+from ml.problem import Feature, Problem
 from ml.redaction import Rule
 from ml.split import PARTS as PARTS
 from ml.store import Store, digest
 
+Arrays = dict[str, npt.NDArray[Any]]
+LEARNED = PARTS[:2]  # train and validation: who has seen these has learned from them
 ROWS, ENCODING, ENCODED = "rows.parquet", "encoding.json", "encoded.npz"  # by prepare
 MODEL, BASELINES, HISTORY, PROGRESS = "model", "baselines.npz", "history.json", "progress.json"  # by train
 PROBLEM, WEIGHTS, CURVES, CHECKPOINT = "problem.json", "weights.npz", "tensorboard", "checkpoint.npz"  # by train too
@@ -95,7 +99,28 @@ def encoding_of(context: Context) -> Encoding:
     return Encoding.model_validate(context.store.read_json(context.name(ENCODING)))
 
 
-def arrays_of(context: Context, part: str) -> dict[str, npt.NDArray[Any]]:
-    """One part encoded: `categories`, `numbers`, `tokens` and `label`, rows in the order of `rows_of`."""
+def history_of(context: Context) -> dict[str, list[float]]:
+    """Losses and metrics of the run's training by epoch; empty when it kept none."""
+    name = context.name(HISTORY)
+    return dict(context.store.read_json(name)) if context.store.exists(name) else {}
+
+
+def encode(parts: Mapping[str, pa.Table], encoding: Encoding, problem: Problem) -> dict[str, Arrays]:
+    """Parts as a network reads them: `categories`, `numbers`, `tokens` and `label`, rows in their order.
+
+    Args:
+        parts: rows with the features and `_label`, by any name.
+    """
+    module = encoder.build(encoding)
+
+    def encoded(rows: pa.Table) -> Arrays:
+        packed = encoder.encode(module, features.inputs(rows, encoding.features, timezone=encoding.timezone))
+        return packed | {"label": targets.targets(rows["_label"], problem).astype(np.float32)}
+
+    return {name: encoded(rows) for name, rows in parts.items()}
+
+
+def arrays_of(context: Context, part: str) -> Arrays:
+    """One part encoded, see `encode`; rows in the order of `rows_of`."""
     with np.load(context.file(ENCODED)) as arrays:
         return {name.split(".")[1]: arrays[name] for name in arrays.files if name.startswith(f"{part}.")}

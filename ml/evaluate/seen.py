@@ -5,8 +5,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml.problem import Problem
+from ml.snapshot import LEARNED
 
-LEARNED = ("train", "validation")
 USUAL = 0.05  # share of rows by which copies may exceed what is usual in these data
 SEPARATOR = "\x1f"
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+from collections.abc import Callable
 from datetime import date
 from typing import Any
 
@@ -17,17 +18,18 @@ from ml.evaluate import plots
 from ml.evaluate.compare import CANDIDATE, CHAMPION, Champion, Judged, compare
 from ml.evaluate.effects import effects_of
 from ml.evaluate.gallery import examples_of
-from ml.evaluate.seen import LEARNED, num_seen
+from ml.evaluate.seen import num_seen
 from ml.metrics import Floats
 from ml.records import Evaluated, Prepared, Scores, Trained
 from ml.records import Reference as OnReference
 from ml.scoring import Scorer
-from ml.snapshot import BASELINES, EXAMPLES, HISTORY, MODEL, PLOTS, ROWS, SCORES
+from ml.snapshot import BASELINES, EXAMPLES, LEARNED, MODEL, PLOTS, ROWS, SCORES
 from ml.tables import DAY
 
 log = logging.getLogger(__name__)
 JUDGED = "judged"  # kind of ledger entry: these test rows were used for this model
 MEGABYTE = 1_000_000
+Taught = Callable[[Context, pa.Table], str]
 
 
 def run(context: Context) -> Evaluated:
@@ -49,7 +51,7 @@ def run(context: Context) -> Evaluated:
 def _evaluate(context: Context, prepared: Prepared, trained: Trained, champion_run: tuple[int, str] | None) -> Evaluated:
     _refuse_excluded(context, prepared)
     rows, candidate = snapshot.rows_of(context, "test"), Scorer.load(context.file(MODEL))
-    champion = _champion(context, rows, *champion_run) if champion_run else None
+    champion = _champion(context, rows, champion_run, _test_days_that_taught)
     scores = {CANDIDATE: _scored(candidate, rows)} | _baselines(context)
     judged = Judged(rows, context.problem, scores, champion, candidate.thresholds)
     evaluated = compare(judged)
@@ -66,9 +68,8 @@ def _evaluate(context: Context, prepared: Prepared, trained: Trained, champion_r
     )
     context.store.write_json(context.name(EXAMPLES), [example.model_dump(mode="json") for example in examples])
     _write_scores(context, rows, scores, champion.scores if champion else None)
-    history = context.store.read_json(context.name(HISTORY)) if context.store.exists(context.name(HISTORY)) else {}
     with context.store.replacing(context.name(PLOTS)) as folder:
-        plots.write(folder, judged, evaluated, history)
+        plots.write(folder, judged, evaluated, snapshot.history_of(context))
     metric = context.problem.success.metric
     told = {name: f"{one.metrics[metric].value:.4f}" for name, one in _models(evaluated).items()}
     log.info("evaluate: %s on %d rows: %s", metric, rows.num_rows, told)
@@ -113,21 +114,35 @@ def _models(evaluated: Evaluated) -> dict[str, Scores]:
     return {name: scores for name, scores in every.items() if scores}
 
 
-def _champion(context: Context, rows: pa.Table, version: int, run_key: str) -> Champion:
-    """Score the champion on the candidate's test rows, unless it learned from them or cannot be scored."""
+def _champion(context: Context, rows: pa.Table, champion_run: tuple[int, str] | None, taught: Taught) -> Champion | None:
+    """Score the champion on the same rows, unless it learned from them or cannot be scored.
+
+    Args:
+        taught: what in the rows the champion knows, empty when it knows none of them.
+    """
+    if champion_run is None:
+        return None
+    version, run_key = champion_run
     theirs = context.of_run(run_key)
     try:
-        learned = theirs.record(Prepared)
-        first_test_day = min(rows[DAY].to_pylist())
-        if str(learned.validation.last) >= first_test_day:
-            seen = (
-                f"champion {version} learned from days up to {learned.validation.last}, and the test begins on {first_test_day}"
-            )
-            return Champion(version, None, f"{seen}; judging it there would flatter it")
+        if known := taught(theirs, rows):
+            return Champion(version, None, f"champion {version} learned from {known}")
         scorer = Scorer.load(theirs.file(MODEL))
         return Champion(version, _scored(scorer, rows), thresholds=scorer.thresholds)
     except DataError as error:
         return Champion(version, None, f"champion {version} cannot be scored: {error}")
+
+
+def _test_days_that_taught(theirs: Context, rows: pa.Table) -> str:
+    learned, first_test_day = theirs.record(Prepared).validation.last, min(rows[DAY].to_pylist())
+    if str(learned) < first_test_day:
+        return ""
+    return f"days up to {learned}, and the test begins on {first_test_day}; judging it there would flatter it"
+
+
+def _reference_rows_that_taught(theirs: Context, rows: pa.Table) -> str:
+    number = reference.num_learned(theirs, rows)
+    return f"{number:,} of the reference rows" if number else ""
 
 
 def _trust(context: Context, judged: Judged, candidate: Scorer, prepared: Prepared, trained: Trained) -> dict[str, Any]:
@@ -164,7 +179,7 @@ def _on_reference(context: Context, candidate: Scorer, champion_run: tuple[int, 
     if found is None or reference.num_learned(context, found[1]):
         return None
     frozen, rows, digest = found
-    champion = _champion_on_reference(context, rows, *champion_run) if champion_run else None
+    champion = _champion(context, rows, champion_run, _reference_rows_that_taught)
     judged = Judged(rows, context.problem, {CANDIDATE: _scored(candidate, rows)}, champion, candidate.thresholds)
     evaluated, days = compare(judged), rows[DAY].to_pylist()
     return OnReference(
@@ -178,17 +193,6 @@ def _on_reference(context: Context, candidate: Scorer, champion_run: tuple[int, 
         gain_over_champion=evaluated.gain_over_champion,
         champion_problem=evaluated.champion_problem,
     )
-
-
-def _champion_on_reference(context: Context, rows: pa.Table, version: int, run_key: str) -> Champion:
-    theirs = context.of_run(run_key)
-    try:
-        if number := reference.num_learned(theirs, rows):
-            return Champion(version, None, f"champion {version} learned from {number:,} of the reference rows")
-        scorer = Scorer.load(theirs.file(MODEL))
-        return Champion(version, _scored(scorer, rows), thresholds=scorer.thresholds)
-    except DataError as error:
-        return Champion(version, None, f"champion {version} cannot be scored there: {error}")
 
 
 def _write_scores(context: Context, rows: pa.Table, scores: dict[str, Floats], champion: Floats | None) -> None:

@@ -18,7 +18,7 @@ from ml.errors import DataError
 from ml.ledger import Champion
 from ml.problem import Feature
 from ml.records import Evaluated, Interval
-from ml.snapshot import ROWS, SCORES
+from ml.snapshot import LEARNED, ROWS, SCORES
 from ml.tables import ARROW_TYPES, DAY
 from ml.window import Window
 
@@ -155,7 +155,7 @@ def _answered_by(served: pa.Table, champion: Champion) -> pa.Table:
 def _learned(path: Path, features: Mapping[str, Feature]) -> dict[str, pa.ChunkedArray]:
     """A sample of the rows that taught and stopped the training; batch by batch, so memory does not grow with the file."""
     parts = pq.read_table(path, columns=["_part"])["_part"]
-    eligible = np.flatnonzero(pc.is_in(parts, pa.array(["train", "validation"])).to_numpy())
+    eligible = np.flatnonzero(pc.is_in(parts, pa.array(LEARNED)).to_numpy())
     chosen = eligible[choose(len(eligible))]
     batches, first = [], 0
     with pq.ParquetFile(path) as file:

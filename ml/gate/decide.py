@@ -2,8 +2,7 @@
 
 from datetime import date
 
-from ml.gate import comparison, trust
-from ml.gate.spending import MOST_DAYS, YEAR
+from ml.gate import comparison, spending, trust
 from ml.problem import Problem
 from ml.records import Evaluated, Verdict
 
@@ -12,12 +11,13 @@ def decide(evaluated: Evaluated, problem: Problem, *, today: date, dry_run: bool
     """Judge every rule; one that cannot be computed does not hold.
 
     Args:
-        level: of the test against the champion, from what is left of the year's budget; None: that of a nightly look.
+        level: of the test against the champion, from what is left of the year's budget; None: that of a first look.
     Returns: promote when all rules hold; not assessable when there are too few rows or something needed was not measured or
         compared; else reject.
     """
-    tonight = problem.gate.lucky_promotions_per_year / (YEAR + MOST_DAYS) if level is None else level
-    tonight /= evaluated.uses
+    if level is None:
+        level = spending.level((), today, per_year=problem.gate.lucky_promotions_per_year)
+    tonight = level / evaluated.uses
     rules = (
         *trust.rules(evaluated, problem, today),
         *comparison.rules(evaluated, problem, tonight),

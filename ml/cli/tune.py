@@ -28,7 +28,7 @@ def tune(
     ladder: Annotated[bool | None, typer.Option(help="climb the capacity ladder first; default: [tune] ladder")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the search and print its trials, best first."""
+    """Run the search and print its trials in their order."""
     from dataclasses import replace
 
     from ml import tune as stage

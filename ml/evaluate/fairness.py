@@ -1,22 +1,18 @@
 """How alike the groups of a protected column are served."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from ml import metrics
+from ml.evaluate.models import CANDIDATE, Judged, Masks
 from ml.metrics import Draws, Floats, Weights
 from ml.records import Gap
-
-if TYPE_CHECKING:
-    from ml.evaluate.compare import Judged, Masks
 
 REPETITIONS = 300
 CONFIDENCE = 0.95  # of the shown interval; the gate judges at its own
 FOUND, RIGHT, ERROR = "share of positives that are found", "share of right answers", "mean error in standard deviations"
 
 
-def gaps_of(judged: "Judged", groups: "Masks") -> tuple[Gap, ...]:
+def gaps_of(judged: Judged, groups: Masks) -> tuple[Gap, ...]:
     """Per protected column the largest gap between its groups.
 
     Where the model says yes or no: in the share of true positives that it finds (equal opportunity; Hardt, Price and Srebro
@@ -38,13 +34,12 @@ def gaps_of(judged: "Judged", groups: "Masks") -> tuple[Gap, ...]:
     )
 
 
-def _measure(judged: "Judged") -> tuple[str, Floats, Floats]:
+def _measure(judged: Judged) -> tuple[str, Floats, Floats]:
     """Name of the measure, and per row what is counted and out of what: a group's rate is the ratio of the sums."""
     labels, said, task = judged.labels, judged.said, judged.problem.task
     rows = len(labels)
     if task.label == "number":
-        spread = labels.std(axis=0)
-        errors = np.abs(judged.scores["candidate"] - labels) / np.where(spread > 0, spread, 1.0)
+        errors = np.abs(judged.scores[CANDIDATE] - labels) / judged.unit
         return ERROR, errors.reshape(rows, -1).mean(axis=1), np.ones(rows)
     if task.label == "category":
         return RIGHT, (said == labels.argmax(axis=1)).astype(np.float64), np.ones(rows)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ml.evaluate.compare import CANDIDATE, Judged
+from ml.evaluate.models import CANDIDATE, Judged
 from ml.metrics import Floats
 from ml.problem import Problem
 from ml.records import Example
@@ -34,8 +34,7 @@ def _losses(judged: Judged) -> Floats:
     """How wrong the candidate is per row, shape (n,)."""
     scores, labels = judged.scores[CANDIDATE], judged.labels
     if judged.problem.task.label == "number":
-        spread = labels.std(axis=0)
-        return np.asarray((np.abs(scores - labels) / np.where(spread > 0, spread, 1.0)).reshape(len(labels), -1).max(axis=1))
+        return np.asarray((np.abs(scores - labels) / judged.unit).reshape(len(labels), -1).max(axis=1))
     said = np.where(labels == 1, scores, 1 - scores)
     return np.asarray(-np.log(np.clip(said, EPSILON, 1)).reshape(len(labels), -1).max(axis=1))
 

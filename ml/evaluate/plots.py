@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ml import metrics
-from ml.evaluate.compare import CANDIDATE, Judged
+from ml.evaluate.models import CANDIDATE, CHAMPION, Judged
 from ml.metrics import Floats
 from ml.records import Evaluated, Interval
 
@@ -123,7 +123,7 @@ def _histogram(labels: Floats, scores: Floats, threshold: float) -> Any:
 def _costs(judged: Judged, evaluated: Evaluated) -> Any:
     cost = judged.problem.success.cost.model_dump()
     figure, axes = _axes("What deciding costs, by threshold", "say yes from this probability on", "cost per row")
-    for name in (CANDIDATE, "champion"):
+    for name in (CANDIDATE, CHAMPION):
         if name in judged.models:
             curve = metrics.cost_curve(judged.labels, judged.models[name], **cost)
             axes.plot(curve.thresholds, curve.costs, label=name)

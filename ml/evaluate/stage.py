@@ -15,9 +15,10 @@ from ml import exclusions, reference, snapshot
 from ml.context import Context
 from ml.errors import DataError
 from ml.evaluate import plots
-from ml.evaluate.compare import CANDIDATE, CHAMPION, Champion, Judged, compare
+from ml.evaluate.compare import compare
 from ml.evaluate.effects import effects_of
 from ml.evaluate.gallery import examples_of
+from ml.evaluate.models import CANDIDATE, CHAMPION, Champion, Judged
 from ml.evaluate.seen import num_seen
 from ml.metrics import Floats
 from ml.records import Evaluated, Prepared, Scores, Trained

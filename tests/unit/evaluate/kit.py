@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ml.evaluate.compare import CANDIDATE, Champion, Judged
+from ml.evaluate.models import CANDIDATE, Champion, Judged
 from ml.problem import Problem
 
 ROWS, DAYS = 700, 7

@@ -125,8 +125,7 @@ def _costs(judged: Judged, evaluated: Evaluated) -> Any:
     figure, axes = _axes("What deciding costs, by threshold", "say yes from this probability on", "cost per row")
     for name in (CANDIDATE, CHAMPION):
         if name in judged.models:
-            curve = metrics.cost_curve(judged.labels, judged.models[name], **cost)
-            axes.plot(curve.thresholds, curve.costs, label=name)
+            axes.plot(*metrics.cost_curve(judged.labels, judged.models[name], **cost), label=name)
     axes.axvline(evaluated.threshold, color="black", linestyle="--", label=f"chosen {evaluated.threshold:.3f}")
     if evaluated.cheapest is not None:
         axes.axvline(evaluated.cheapest, color="grey", linestyle=":", label=f"cheapest here {evaluated.cheapest:.3f}")

@@ -1,7 +1,6 @@
 """Quality of scores against labels, with bootstrap intervals over whole days; paired where models met the same rows."""
 
 from ml.metrics.decisions import (
-    CostCurve,
     calibration_bins,
     calibration_error,
     calibration_slope,
@@ -17,7 +16,7 @@ from ml.metrics.intervals import Comparison, bootstrap, doubt, interval, lower, 
 from ml.metrics.quality import METRICS, better, bounds, metric
 
 __all__ = [
-    "FEWEST_DAYS", "METRICS", "REPETITIONS", "Comparison", "CostCurve", "Draws", "Floats", "Resampled", "Weights",
+    "FEWEST_DAYS", "METRICS", "REPETITIONS", "Comparison", "Draws", "Floats", "Resampled", "Weights",
     "better", "bootstrap", "bounds", "calibration_bins", "calibration_error", "calibration_slope", "cheapest_threshold",
     "confusion", "cost_curve", "cost_of", "counts", "decide", "doubt", "interval", "lower", "metric", "paired_gain",
 ]  # fmt: skip

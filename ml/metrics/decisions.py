@@ -1,6 +1,5 @@
 """What follows from scores: decisions, their counts and costs; and whether the scores may be taken at their word."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,15 +12,6 @@ BINS = 10
 CURVE = 101  # points of a cost curve
 STEPS = 25  # of Newton's method, which needs a handful
 LOGIT_CUT = 1e-6
-
-
-@dataclass(frozen=True)
-class CostCurve:
-    """Cost per row at each threshold, ascending; `cheapest` is the threshold of the least."""
-
-    thresholds: Floats
-    costs: Floats
-    cheapest: float
 
 
 def decide(task: str, scores: Floats, thresholds: tuple[float, ...]) -> npt.NDArray[Any]:
@@ -53,12 +43,12 @@ def cheapest_threshold(labels: Floats, scores: Floats, *, false_positive: float,
     return float(candidates[possible][np.argmin(cost[possible])])
 
 
-def cost_curve(labels: Floats, scores: Floats, *, false_positive: float, false_negative: float) -> CostCurve:
-    """What deciding by these scores costs per row, by threshold: at CURVE quantiles of the scores and at the cheapest."""
+def cost_curve(labels: Floats, scores: Floats, *, false_positive: float, false_negative: float) -> tuple[Floats, Floats]:
+    """Thresholds, ascending, and what deciding at each costs per row: at CURVE quantiles of the scores and at the cheapest."""
     cheapest = cheapest_threshold(labels, scores, false_positive=false_positive, false_negative=false_negative)
     thresholds = np.unique(np.append(np.quantile(scores, np.linspace(0, 1, CURVE)), cheapest))
     costs = [cost_of(labels, scores, one, false_positive=false_positive, false_negative=false_negative) for one in thresholds]
-    return CostCurve(thresholds, np.array(costs), cheapest)
+    return thresholds, np.array(costs)
 
 
 def cost_of(labels: Floats, scores: Floats, threshold: float, *, false_positive: float, false_negative: float) -> float:

@@ -237,9 +237,10 @@ def test_calibration_slope_equals_scikit_learn():
 
 def test_cost_curve_is_least_at_the_cheapest_threshold():
     labels, scores = sample(8)
-    curve = metrics.cost_curve(labels, scores, false_positive=1, false_negative=3)
-    assert curve.thresholds[curve.costs.argmin()] == pytest.approx(curve.cheapest)
-    assert curve.costs.max() <= 3 * labels.mean() + (1 - labels.mean())
+    cheapest = metrics.cheapest_threshold(labels, scores, false_positive=1, false_negative=3)
+    thresholds, costs = metrics.cost_curve(labels, scores, false_positive=1, false_negative=3)
+    assert thresholds[costs.argmin()] == pytest.approx(cheapest)
+    assert costs.max() <= 3 * labels.mean() + (1 - labels.mean())
 
 
 def test_decisions_by_task():

@@ -5,10 +5,10 @@ from typing import Literal
 
 from ml import metrics
 from ml.card.markdown import bullets, interval, number, table
+from ml.card.words import in_words
 from ml.problem import Problem
 from ml.records import Evaluated, Example, Part, Prepared, Rule, Scores, Trained, Verdict
 from ml.window import spans
-from ml.words import in_words
 
 MAX_BROKEN = 12  # rules told in full
 MOST_FEATURES, MOST_EXAMPLES = 6, 5

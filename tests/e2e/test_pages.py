@@ -15,12 +15,12 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from ml import samples
+from ml.card.words import in_words
 from ml.embedded import demo
 from ml.embedded.stack import AIRFLOW_USER
 from ml.ledger import Ledger
 from ml.records import Evaluated, Registered, Validated, Verdict
 from ml.registry import Registry
-from ml.words import in_words
 from tests.e2e import driving
 
 pytestmark = pytest.mark.timeout(900)

@@ -93,7 +93,7 @@ TASKS: dict[str, Any] = {
 
 @pytest.mark.parametrize("task", TASKS)
 def test_fits_every_task(task):
-    from tests.unit.test_words import problem_of
+    from tests.unit.test_card_words import problem_of
 
     about, found, means, told = TASKS[task]
     problem = problem_of(task, **about, **({"classes": ("early", "late")} if task == "multiclass" else {}))

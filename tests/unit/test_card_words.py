@@ -2,8 +2,8 @@
 
 import pytest
 
+from ml.card.words import in_words
 from ml.problem import Problem
-from ml.words import in_words
 from tests.integration.state_kit import make_evaluated, make_problem
 
 

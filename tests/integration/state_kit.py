@@ -48,6 +48,19 @@ def make_problem(name: str, approval: str = "auto") -> Problem:
     )  # fmt: skip
 
 
+def problem_of(task: str, **about: Any) -> Problem:
+    """The same problem as another task."""
+    plain = make_problem("late").model_dump()
+    label = about.pop("label", "late")
+    success = {"metric": {"multiclass": "log_loss", "multilabel": "auc"}.get(task, "mae")}
+    changed = {
+        "problem": plain["problem"] | {"task": task} | about,
+        "source": plain["source"] | {"label": label},
+        "success": success,
+    }
+    return Problem.model_validate(plain | changed | {"gate": {}})
+
+
 def make_context(home: Path, database_url: str, mlflow_url: str, *, approval: str = "auto", problem: str = "") -> Context:
     """A run of a problem of its own, so that tests share servers and nothing else."""
     home.mkdir(parents=True, exist_ok=True)

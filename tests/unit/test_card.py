@@ -7,7 +7,7 @@ import pytest
 
 from ml import card
 from ml.records import Effect, Example, Gap, Interval, Part, Prepared, Reference, Scores, Trained
-from tests.integration.state_kit import make_evaluated, make_problem, make_verdict
+from tests.integration.state_kit import make_evaluated, make_problem, make_verdict, problem_of
 
 PART = Part(first=date(2013, 1, 1), last=date(2013, 1, 20), num_rows=800, positive_rate=0.24)
 PREPARED = Prepared(
@@ -93,8 +93,6 @@ TASKS: dict[str, Any] = {
 
 @pytest.mark.parametrize("task", TASKS)
 def test_fits_every_task(task):
-    from tests.unit.test_card_words import problem_of
-
     about, found, means, told = TASKS[task]
     problem = problem_of(task, **about, **({"classes": ("early", "late")} if task == "multiclass" else {}))
     part = PART.model_copy(update={"means": means, "positive_rate": 14.2 if task == "regression" else 0.7})

@@ -3,8 +3,7 @@
 import pytest
 
 from ml.card.words import in_words
-from ml.problem import Problem
-from tests.integration.state_kit import make_evaluated, make_problem
+from tests.integration.state_kit import make_evaluated, make_problem, problem_of
 
 
 @pytest.mark.parametrize(
@@ -21,19 +20,6 @@ def test_counts_suit_the_volume(confusion, num_rows, told):
     names = ("true_positive", "false_positive", "true_negative", "false_negative")
     evaluated = make_evaluated(num_rows=num_rows, confusion=dict(zip(names, confusion, strict=True)))
     assert told in in_words(make_problem("late"), evaluated)
-
-
-def problem_of(task: str, **about) -> Problem:
-    """The kit's problem as another task."""
-    plain = make_problem("late").model_dump()
-    label = about.pop("label", "late")
-    success = {"metric": {"multiclass": "log_loss", "multilabel": "auc"}.get(task, "mae")}
-    changed = {
-        "problem": plain["problem"] | {"task": task} | about,
-        "source": plain["source"] | {"label": label},
-        "success": success,
-    }
-    return Problem.model_validate(plain | changed | {"gate": {}})
 
 
 def counts(true: int, false: int, missed: int) -> dict[str, int]:

@@ -31,18 +31,25 @@ def targets(labels: pa.ChunkedArray, problem: Problem) -> Floats:
     Args:
         labels: from `column`, without missing ones.
     Returns: shape (n,) for binary and regression, else (n, k); a class is one-hot.
-    Raises: DataError: a class that the problem file does not name.
+    Raises: DataError: a class that the problem file does not name, or a number that is not finite.
     """
     if problem.problem.task == "multiclass":
         return _one_hot(labels, problem)
+    names = problem.source.labels
     if not problem.task.several:
-        return _numbers(labels)
-    return np.stack([_numbers(pc.struct_field(labels, [name])) for name in problem.source.labels], axis=1)
+        return _numbers(labels, names[0])
+    return np.stack([_numbers(pc.struct_field(labels, [name]), name) for name in names], axis=1)
 
 
-def _numbers(labels: pa.ChunkedArray) -> Floats:
+def _numbers(labels: pa.ChunkedArray, name: str) -> Floats:
     plain = labels.cast(pa.int8()) if pa.types.is_boolean(labels.type) else labels
-    return np.asarray(plain.cast(pa.float64()).to_numpy(), np.float64)
+    found = np.asarray(plain.cast(pa.float64()).to_numpy(), np.float64)
+    if strange := int((~np.isfinite(found)).sum()):
+        raise DataError(
+            f"{strange} labels of {name!r} are NaN or infinite, which nothing can learn or be judged by. Make them null at the "
+            "source, or give the suite a rule that sends such rows to quarantine."
+        )
+    return found
 
 
 def _one_hot(labels: pa.ChunkedArray, problem: Problem) -> Floats:

@@ -112,3 +112,12 @@ def test_a_metric_of_another_task_is_refused():
     content = problem("regression", "arrival").model_dump()
     with pytest.raises(ValueError, match="'auc' does not fit task = 'regression'"):
         Problem.model_validate(content | {"success": {"metric": "auc"}})
+
+
+@pytest.mark.parametrize("strange", [float("nan"), float("inf")])
+def test_a_number_that_is_none_is_an_error_and_names_its_column(strange):
+    one, two = problem("regression", "arrival"), problem("vector_regression", ["departure", "arrival"])
+    rows = ROWS.slice(0, 2).set_column(2, "arrival", pa.array([1.0, strange]))
+    for asked in (one, two):
+        with pytest.raises(DataError, match="1 labels of 'arrival' are NaN or infinite"):
+            targets.targets(targets.column(rows, asked), asked)

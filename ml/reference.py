@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
+from ml import exclusions
 from ml.context import Context
 from ml.problem import Problem
 from ml.snapshot import LEARNED, ROWS
@@ -60,7 +61,10 @@ def set_aside(rows: pa.Table, problem: Problem) -> pa.Table:
 
 
 def rows_of(context: Context) -> tuple[Frozen, pa.Table, str] | None:
-    """The frozen set, its rows and their digest; frozen now from this run's rows when there is none, or none that serves."""
+    """The frozen set, its rows and their digest; frozen now from this run's rows when there is none, or none that serves.
+
+    Rows of days that people took out since are left out; None when too few are left.
+    """
     today = local_day(context.settings.now(), context.problem.source.timezone)
     current = _current(context)
     if current is None or not _serves(current, context.problem, today):
@@ -68,7 +72,8 @@ def rows_of(context: Context) -> tuple[Frozen, pa.Table, str] | None:
     if current is None or set(_columns(context.problem)) - set(current.columns):
         return None
     path = context.store.fetch(current.file)
-    return current, pq.read_table(path), digest(path)
+    rows = exclusions.without(pq.read_table(path), exclusions.days(context))
+    return (current, rows, digest(path)) if rows.num_rows >= FEWEST else None
 
 
 def num_learned(context: Context, rows: pa.Table) -> int:

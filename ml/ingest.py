@@ -53,7 +53,8 @@ def nothing_new(record: Ingested, context: Context) -> str | None:
 
 def _window(context: Context) -> Window:
     about, held = context.problem.source, context.table("valid").schema()
-    widened = bool(held) and not set(context.problem.features) <= set(held)  # a new feature: past days lack it
+    wanted = {*context.problem.features, *about.labels}
+    widened = bool(held) and not wanted <= set(held)  # a new feature or label: past days lack it
     memory = max(about.history_days, context.problem.split.train_days) if widened else about.history_days
     return window.resolve(
         context.window,

@@ -39,6 +39,7 @@ def run(context: Context) -> Prepared:
     ]
     excluded = exclusions.days(context)
     inputs += [list(map(str, excluded))] if excluded else []
+    inputs += [about.problem.classes] if about.problem.classes else []
     return context.once(Prepared, inputs, lambda: _prepare(context, validated, excluded))
 
 

@@ -64,6 +64,19 @@ def champion_rules(context: Context) -> dict[str, Rule]:
     return rules
 
 
+def other_question(run: Context) -> str:
+    """Why the model of a run cannot be compared with what the problem file asks now; empty when it can, or is gone."""
+    name, asked = f"{model_name(run.run_key)}/model.json", run.problem
+    about = run.store.read_json(name) if run.store.exists(name) else {}
+    task, outputs = about.get("task", asked.problem.task), tuple(about.get("outputs", asked.outputs))
+    if task == asked.problem.task and (outputs == asked.outputs or len(outputs) == len(asked.outputs) == 1):
+        return ""
+    return (
+        f"it was made for task {task!r} and answers {', '.join(outputs)}, and the problem file asks for {asked.problem.task!r} "
+        f"with {', '.join(asked.outputs)}. Write the problem file as it was, or give the other question a name of its own"
+    )
+
+
 def refuse_to_replace(context: Context) -> None:
     """Keep the files of a champion, present or past, as they were judged.
 

@@ -29,4 +29,5 @@ def training(context: Context) -> Training:
 def base(problem: Problem) -> str:
     """Names what a search started from: the settings, and the question they were found for."""
     told = [problem.training.model_dump(mode="json"), problem.problem.task, problem.source.label, sorted(problem.features)]
+    told += [problem.problem.classes]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -128,6 +128,8 @@ def _champion(context: Context, rows: pa.Table, champion_run: tuple[int, str] | 
     try:
         if known := taught(theirs, rows):
             return Champion(version, None, f"champion {version} learned from {known}")
+        if other := snapshot.other_question(theirs):
+            return Champion(version, None, f"champion {version} cannot be compared: {other}")
         scorer = Scorer.load(theirs.file(MODEL))
         return Champion(version, _scored(scorer, rows), thresholds=scorer.thresholds)
     except DataError as error:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ml import exclusions, requests, targets
+from ml import exclusions, requests, snapshot, targets
 from ml.context import Context
 from ml.errors import DataError
 from ml.ledger import Champion
@@ -71,10 +71,12 @@ def gather(context: Context, champion: Champion, moment: datetime) -> Evidence:
     """Read everything that speaks for or against the champion at a moment.
 
     Raises:
-        DataError: the champion's run folder lacks a file.
+        DataError: the champion's run folder lacks a file, or the champion answers another question than is asked now.
         TransientError: the database is away.
     """
     problem, policy = context.problem, context.problem.drift
+    if other := snapshot.other_question(context.of_run(champion.run_key)):
+        raise DataError(f"champion {champion.version} cannot be held against its promise: {other}")
     start, end = span(moment, policy.window_days)
     served = requests.read(context.settings.database_url, problem.name, start, end)
     ours = _answered_by(served, champion)

@@ -40,6 +40,7 @@ def run(context: Context) -> Trained:
         learned_from(about.training.model_dump()),
         about.success.model_dump(),
         about.problem.task,
+        about.outputs,
     ]
     return context.once(Trained, inputs, lambda: _train(context, prepared.rows_digest))
 
@@ -104,7 +105,8 @@ def _fit(context: Context, parts: dict[str, Arrays], rows_digest: str) -> job.Ou
 
 def job_digest(problem: Problem, encoding: Encoding, rows_digest: str, champion: job.Champion | None) -> str:
     """Names a training by what it works from."""
-    told = [learned_from(problem.training.model_dump()), problem.problem.task, encoding.model_dump(mode="json"), rows_digest]
+    told: list[Any] = [learned_from(problem.training.model_dump()), problem.problem.task, problem.outputs]
+    told += [encoding.model_dump(mode="json"), rows_digest]
     told += [digest(champion.weights)] if champion else []
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
@@ -138,6 +140,6 @@ def _champion(context: Context) -> job.Champion | None:
     if found is None:
         return None
     run = context.of_run(found.run_key)
-    if not (run.store.exists(run.name(WEIGHTS)) and run.store.exists(run.name(ENCODING))):
+    if not (run.store.exists(run.name(WEIGHTS)) and run.store.exists(run.name(ENCODING))) or snapshot.other_question(run):
         return None
     return job.Champion(found.run_key, run.file(WEIGHTS), snapshot.encoding_of(run))

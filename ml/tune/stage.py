@@ -35,6 +35,7 @@ def run(context: Context) -> Tuned:
         about.tune.model_dump(mode="json"),
         about.training.model_dump(mode="json"),
         about.success.metric,
+        about.outputs,
     ]
     return context.once(Tuned, inputs, lambda: _tune(context))
 

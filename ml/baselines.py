@@ -162,13 +162,21 @@ def _for_trees(train: Arrays, validation: Arrays, test: Arrays, sizes: dict[str,
     parts = (train, validation, test)
     columns = [[*map(_codes, train["categories"].T, part["categories"].T), *part["numbers"].T] for part in parts]
     if sizes["tokens"]:
-        from sklearn.decomposition import TruncatedSVD
-
-        svd = TruncatedSVD(min(WORD_COMPONENTS, sizes["token_values"] - 1), random_state=0)
-        svd.fit(_words(train, sizes))
-        columns = [[*held, *svd.transform(_words(part, sizes)).T] for held, part in zip(columns, parts, strict=True)]
+        texts = _components([_words(part, sizes) for part in parts])
+        columns = [[*held, *text.T] for held, text in zip(columns, texts, strict=True)]
     learned, stopping, asked = (np.stack(held, axis=1).astype(np.float32) for held in columns)
     return learned, stopping, asked, [place < sizes["categories"] for place in range(learned.shape[1])]
+
+
+def _components(words: list[Any]) -> list[npt.NDArray[Any]]:
+    """Dense components of the words of every part, learned from the first; a single word, of texts that are empty, is itself."""
+    from sklearn.decomposition import TruncatedSVD
+
+    width = words[0].shape[1]
+    if width == 1:
+        return [one.toarray() for one in words]
+    svd = TruncatedSVD(min(WORD_COMPONENTS, width), random_state=0).fit(words[0])
+    return [np.asarray(svd.transform(one)) for one in words]
 
 
 def _codes(learned: npt.NDArray[np.int32], column: npt.NDArray[np.int32]) -> npt.NDArray[Any]:

@@ -52,6 +52,20 @@ def test_linear_and_boosting_learn_what_the_prior_cannot_know(task):
         assert all(np.allclose(one.sum(axis=1), 1, atol=1e-6) for one in scores.values())
 
 
+@pytest.mark.parametrize("token_values", [2, 3])
+def test_texts_with_hardly_a_word_are_no_error(token_values):
+    def alone(size: int, seed: int) -> baselines.Arrays:
+        nothing = np.zeros((size, 0))
+        tokens = np.random.default_rng(seed).integers(0, token_values, (size, 3)).astype(np.int32)
+        words = {"tokens": tokens, "categories": nothing.astype(np.int32), "numbers": nothing.astype(np.float32)}
+        return part(size, "binary", seed) | words
+
+    sizes = {"categories": 0, "numbers": 0, "tokens": 3, "category_values": 0, "token_values": token_values}
+    parts = (alone(size, seed) for seed, size in enumerate((3000, 600, 800)))
+    scores = fit_and_score(["linear", "boosting"], *parts, sizes=sizes, task="binary")
+    assert all(np.isfinite(one).all() and one.shape == (800,) for one in scores.values())
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_the_prior_is_the_mean_of_the_training_labels(task):
     scores, _ = score(["prior"], task)

@@ -28,8 +28,8 @@ class Exploration:
         Args:
             sign: +1 where more of the metric is better, -1 where less is.
         """
-        values, end = next(plan, None), most and len(self.trials) + most
-        while values is not None and self._rest() > 0 and len(self.trials) != end:
+        values, end = next(plan, None), float("inf") if most is None else len(self.trials) + most
+        while values is not None and self._rest() > 0 and len(self.trials) < end:
             trial = self._again(kind, values) or self._try(kind, values, evaluate)
             self.trials.append(trial)
             try:

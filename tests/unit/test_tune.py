@@ -80,6 +80,16 @@ def test_a_trial_that_fails_is_told_and_the_search_goes_on():
     assert [len(trials) for trials in written] == list(range(1, 13))
 
 
+def test_no_room_for_a_search_is_no_search_without_end():
+    exploration, _ = walked(explore.present(), lambda values, seconds: scored(0.5))
+
+    def evaluate(values, seconds) -> FoldScores:
+        raise AssertionError(f"{values} were tried")
+
+    exploration.walk("search", search.plan(Tune(trials=1)), evaluate, sign=1, most=0)
+    assert len(exploration.trials) == 1
+
+
 def test_no_trial_begins_when_the_time_is_spent():
     kept = [Trial(number=0, kind="search", values={"dropout": 0.1}, scores=scored(0.5), seconds=59.0)]
     left = []

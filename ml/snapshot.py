@@ -22,7 +22,8 @@ Arrays = dict[str, npt.NDArray[Any]]
 LEARNED = PARTS[:2]  # train and validation: who has seen these has learned from them
 ROWS, ENCODING, ENCODED = "rows.parquet", "encoding.json", "encoded.npz"  # by prepare
 MODEL, BASELINES, HISTORY, PROGRESS = "model", "baselines.npz", "history.json", "progress.json"  # by train
-PROBLEM, WEIGHTS, CURVES, CHECKPOINT = "problem.json", "weights.npz", "tensorboard", "checkpoint.npz"  # by train too
+PROBLEM, WEIGHTS, CURVES = "problem.json", "weights.npz", "tensorboard"  # by train too
+CHECKPOINTS = ("checkpoint.npz", "checkpoint_refit.npz")  # of its fits, while it runs
 SCORES, PLOTS, EXAMPLES = "scores.parquet", "plots", "examples.json"  # by evaluate
 REPORT = "registered/validation.html"  # by register, for MLflow: without what stands in single rows
 

@@ -69,7 +69,8 @@ def _directed(name: str) -> str:
 
 def data(problem: Problem, prepared: Prepared, trained: Trained) -> str:
     """Which rows taught, stopped and judged, and where exactly they are."""
-    parts = (("learned from", prepared.train), ("stopped by", prepared.validation), ("judged on", prepared.test))
+    stopped = "stopped by, then learned from" if trained.training.get("refit") else "stopped by"
+    parts = (("learned from", prepared.train), (stopped, prepared.validation), ("judged on", prepared.test))
     lines = [(name, f"{part.first} to {part.last}", f"{part.num_rows:,}", _mean(problem, part)) for name, part in parts]
     label = problem.problem.positive if problem.problem.task == "binary" else "label"
     shown = table("Data", ("part", "days", problem.problem.rows, label), lines)

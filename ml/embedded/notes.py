@@ -16,6 +16,8 @@ def note(stage: str, folder: Path) -> str:
     progress = _read(folder / "progress.json") if stage == "train" else None
     if progress is None:
         return ""
+    if "validation_loss" not in progress:
+        return f"epoch {progress['epoch']:.0f} of {progress['epochs']:.0f}, from training and validation rows"
     return f"epoch {progress['epoch']:.0f} of at most {progress['epochs']:.0f}, validation loss {progress['validation_loss']:.4f}"
 
 

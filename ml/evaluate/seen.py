@@ -15,7 +15,7 @@ def num_seen(learned: pa.Table, rows: pa.Table, problem: Problem) -> int:
     """How many of the rows were learned from, by key, or as copies beyond the usual.
 
     Few columns repeat by nature: how often says the newest part that was learned from (validation), held against the older
-    one (train). Copies among the judged rows count as far as they exceed that share by USUAL.
+    one (train). Copies of either among the judged rows count as far as they exceed that share by USUAL.
 
     Args:
         learned: with `_key`, `_label`, `_part` and the features; rows with `_key`, `_label` and the features.
@@ -25,8 +25,8 @@ def num_seen(learned: pa.Table, rows: pa.Table, problem: Problem) -> int:
     by_key = pc.is_in(rows["_key"], taught["_key"]).to_numpy(zero_copy_only=False)
     older, newer = (learned.filter(pc.equal(learned["_part"], name)) for name in LEARNED)
     usual = _twins(older, newer, problem).mean() if newer.num_rows and "train" in part else 0.0
-    copies = _twins(older, rows, problem)
-    excess = copies.sum() - (usual + USUAL) * rows.num_rows
+    copies = max(_twins(pool, rows, problem).sum() for pool in (older, newer))
+    excess = copies - (usual + USUAL) * rows.num_rows
     return max(int(by_key.sum()), int(np.ceil(excess)), 0)
 
 

@@ -38,7 +38,7 @@ def fit(
     Args:
         train, validation: packed inputs and `label` of shape (n,) or (n, k), as `snapshot.arrays_of` gives them. Without
             a validation part all of `training.epochs` are run, and the last weights are kept.
-        progress: told {epoch, epochs, loss, validation_loss} after every epoch.
+        progress: told {epoch, epochs, loss, validation_loss} after every epoch; without a validation part it has no loss.
     Raises: DataError: the loss is not a number any more.
     """
     return learn(begin(train, validation, sizes=sizes, task=task, training=training), progress)
@@ -78,7 +78,8 @@ def learn(
             alive()
         loss = float(np.average([one for one, _ in losses], weights=[steps for _, steps in losses]))
         _record(state, learner, loss, learner.validation_loss())
-        told = {"epoch": state.epoch, "epochs": training.epochs, "loss": loss, "validation_loss": state.history["val_loss"][-1]}
+        told = {"epoch": state.epoch, "epochs": training.epochs, "loss": loss}
+        told |= {"validation_loss": state.history["val_loss"][-1]} if learner.has_validation else {}
         progress({name: float(value) for name, value in told.items()})
         if checkpoint is not None:
             checkpoint.save(learner, state)

@@ -13,6 +13,7 @@ from ml.errors import DataError
 from ml.features import Encoding, encoder
 from ml.problem import Problem, Training
 from ml.scoring import Scorer
+from ml.snapshot import CHECKPOINTS, CURVES, WEIGHTS
 from ml.train import curves, export, fit, machine, missing, warm
 from ml.train.apart import Tell
 from ml.train.checkpoint import Checkpoint
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 EXPORT_TOLERANCE = 1e-6  # in probability, or in standard deviations of the training labels
 EXPORT_ROWS = 10_000
 TAKEN_OVER = "the champion's weights"
-CHECKPOINT, WEIGHTS, CURVES = "checkpoint.npz", "weights.npz", "tensorboard"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Job:
         parts: encoded rows of `train`, `validation`, `test`.
         rows: raw rows, the first of the test part, in its order.
         model: folder to write the exported model to.
-        scratch: folder for everything else; a checkpoint that lies there is gone on from.
+        scratch: folder for everything else; checkpoints that lie there are gone on from.
         inputs: names what is learned from, so that no checkpoint of something else is taken.
     """
 
@@ -73,23 +73,24 @@ class Outcome:
 
 
 def work(job: Job, tell: Tell) -> Outcome:
-    """Train and export; tells {"epoch": ...} after every epoch, {"checkpoint": path} when one was written, {} when alive.
+    """Train and export; tells {"epoch": ...} after every epoch, {"checkpoint": name} when one was written, {} when alive.
 
     Raises: DataError: the loss is not finite, or the exported model answers differently.
     """
     training = job.problem.training
     machine.settle(training.threads)
     learner, started = _begin(job, job.parts["train"], job.parts["validation"], training)
-    checkpoint = Checkpoint(job.scratch / CHECKPOINT, job.inputs, training.checkpoint_seconds)
-    checkpoint.saved = lambda: tell({"checkpoint": str(checkpoint.path)})
-    fitted = fit.learn(learner, tell, checkpoint=checkpoint, alive=lambda: tell({}))
+    fitted = fit.learn(learner, tell, checkpoint=_checkpoint(job, CHECKPOINTS[0], tell), alive=lambda: tell({}))
     thresholds = _thresholds(job.problem, job.parts["validation"], fitted.model)  # before it learns from these rows too
-    model, scale = _refitted(job, fitted.best_epoch, tell) if training.refit else (fitted.model, learner.start.scale)
+    history, model, scale = fitted.history, fitted.model, learner.start.scale
+    if training.refit:
+        model, scale, losses = _refitted(job, fitted.best_epoch, tell)
+        history = history | {"refit_loss": losses}
     warm.save(job.scratch / WEIGHTS, model)
-    curves.write(job.scratch / CURVES, fitted.history)
+    curves.write(job.scratch / CURVES, history)
     difference = _export(job, model, scale, thresholds)
     return Outcome(
-        history=fitted.history,
+        history=history,
         best_epoch=fitted.best_epoch,
         num_parameters=fitted.model.count_params(),
         export_difference=difference,
@@ -99,16 +100,23 @@ def work(job: Job, tell: Tell) -> Outcome:
     )
 
 
-def _refitted(job: Job, epochs: int, tell: Tell) -> tuple["keras.Model", npt.NDArray[np.float64]]:
-    """The network that has learned from the validation part too, and the scale of its labels.
+def _checkpoint(job: Job, name: str, tell: Tell) -> Checkpoint:
+    checkpoint = Checkpoint(job.scratch / name, job.inputs, job.problem.training.checkpoint_seconds)
+    checkpoint.saved = lambda: tell({"checkpoint": name})
+    return checkpoint
+
+
+def _refitted(job: Job, epochs: int, tell: Tell) -> tuple["keras.Model", npt.NDArray[np.float64], list[float]]:
+    """The network that has learned from the validation part too, the scale of its labels, and the losses by epoch.
 
     Early stopping has found the number of epochs; the newest rows then teach like the others (Chollet, Deep Learning with
-    Python, 5.4). After a kill this part starts over.
+    Python, 5.4). After a kill the fit before it is gone on from first, and so gives the same number of epochs.
     """
     train, validation = job.parts["train"], job.parts["validation"]
     both = {name: np.concatenate([array, validation[name]]) for name, array in train.items()}
     learner, _ = _begin(job, both, None, job.problem.training.model_copy(update={"epochs": epochs}))
-    return fit.learn(learner, lambda told: tell({}), alive=lambda: tell({})).model, learner.start.scale
+    again = fit.learn(learner, tell, checkpoint=_checkpoint(job, CHECKPOINTS[1], tell), alive=lambda: tell({}))
+    return again.model, learner.start.scale, again.history["loss"]
 
 
 def _begin(job: Job, train: Arrays, validation: Arrays | None, training: Training) -> tuple[Learner, str]:

@@ -16,7 +16,7 @@ from ml.context import Context
 from ml.features import Encoding, encoder
 from ml.problem import Problem
 from ml.records import FoldScores, Prepared, Trained
-from ml.snapshot import CHECKPOINT, CURVES, ENCODING, HISTORY, MODEL, PROBLEM, PROGRESS, WEIGHTS
+from ml.snapshot import CHECKPOINTS, CURVES, ENCODING, HISTORY, MODEL, PROBLEM, PROGRESS, WEIGHTS
 from ml.store import digest
 from ml.train import apart, baselines, job, protocol
 from ml.train.learner import Arrays
@@ -82,8 +82,9 @@ def _fit(context: Context, parts: dict[str, Arrays], rows_digest: str) -> job.Ou
     inputs = job_digest(context.problem, encoding, rows_digest, champion)
     with tempfile.TemporaryDirectory(prefix="training-") as folder, context.store.replacing(context.name(MODEL)) as model:
         scratch = Path(folder)
-        if context.store.exists(context.name(CHECKPOINT)):
-            (scratch / job.CHECKPOINT).write_bytes(context.store.read(context.name(CHECKPOINT)))
+        for name in CHECKPOINTS:
+            if context.store.exists(context.name(name)):
+                (scratch / name).write_bytes(context.store.read(context.name(name)))
         asked = job.Job(
             problem=context.problem,
             run_key=context.run_key,
@@ -95,11 +96,12 @@ def _fit(context: Context, parts: dict[str, Arrays], rows_digest: str) -> job.Ou
             inputs=inputs,
             champion=champion,
         )
-        outcome = apart.run(job.work, asked, watchdog=context.problem.training.watchdog, told=_listener(context))
-        context.store.write(context.name(WEIGHTS), (scratch / job.WEIGHTS).read_bytes())
+        outcome = apart.run(job.work, asked, watchdog=context.problem.training.watchdog, told=_listener(context, scratch))
+        context.store.write(context.name(WEIGHTS), (scratch / WEIGHTS).read_bytes())
         with context.store.replacing(context.name(CURVES)) as curves:
-            shutil.copytree(scratch / job.CURVES, curves)
-    context.store.delete(context.name(CHECKPOINT))
+            shutil.copytree(scratch / CURVES, curves)
+    for name in CHECKPOINTS:
+        context.store.delete(context.name(name))
     return outcome
 
 
@@ -121,15 +123,16 @@ def _protocol(context: Context) -> FoldScores | None:
     return judged
 
 
-def _listener(context: Context) -> Callable[[Any], None]:
+def _listener(context: Context, scratch: Path) -> Callable[[Any], None]:
     """Hands on what the other process tells: to the log, to whoever looks at the run's folder, to the next try."""
 
     def told(content: dict[str, Any]) -> None:
         if "epoch" in content:
             context.store.write_json(context.name(PROGRESS), content)
-            log.info("train: epoch %(epoch)d/%(epochs)d loss %(loss).4f validation loss %(validation_loss).4f", content)
+            judged = f"validation loss {content['validation_loss']:.4f}" if "validation_loss" in content else "refit"
+            log.info("train: epoch %(epoch)d/%(epochs)d loss %(loss).4f %(judged)s", content | {"judged": judged})
         elif "checkpoint" in content:
-            context.store.write(context.name(CHECKPOINT), Path(content["checkpoint"]).read_bytes())
+            context.store.write(context.name(content["checkpoint"]), (scratch / content["checkpoint"]).read_bytes())
 
     return told
 

@@ -9,7 +9,7 @@ from ml import ingest, prepare, train, validate
 from ml.context import Context, open_run
 from ml.errors import TransientError
 from ml.records import Trained
-from ml.snapshot import CHECKPOINT, CURVES, WEIGHTS
+from ml.snapshot import CHECKPOINTS, CURVES, HISTORY, WEIGHTS
 from ml.train import stage
 
 
@@ -23,36 +23,49 @@ def prepared(run_key: str) -> Context:
 
 
 def test_a_killed_training_goes_on_from_the_store(home, monkeypatch, caplog):
-    calm, killed, listener = prepared("calm"), prepared("killed"), stage._listener
+    calm = prepared("calm")
     train.run(calm)
+    one = calm.record(Trained)
+    assert any(path.name.startswith("events.out.tfevents") for path in calm.file(CURVES).iterdir())
+    assert one.export_difference <= 1e-6
+    assert one.made_on["cpu"] and one.made_on["threads"] == "1" and len(one.made_on["lock"]) == 64
+    assert len(calm.store.read_json(calm.name(HISTORY))["refit_loss"]) == one.best_epoch
 
-    def killing(context):
-        told = listener(context)
+    for fit_, judged in enumerate((True, False)):  # in the fit that the validation part stops, in the one that learns from it too
+        killed = prepared(f"killed-{fit_}")
+        epochs = after_a_kill(killed, judged, monkeypatch, caplog)
+        again = [epoch for epoch, theirs in epochs if theirs == judged]
+        assert again[0] in (4, 5)
+        other = killed.record(Trained)
+        assert (one.epochs, one.best_epoch, one.validation_loss) == (other.epochs, other.best_epoch, other.validation_loss)
+        with np.load(calm.file(WEIGHTS)) as ours, np.load(killed.file(WEIGHTS)) as theirs:
+            assert all(np.array_equal(ours[name], theirs[name]) for name in ours.files)
+        assert not any(killed.store.exists(killed.name(name)) for name in CHECKPOINTS)
+    assert not any(theirs for _, theirs in epochs)  # the first fit was over when the second was killed
+
+
+def after_a_kill(context, judged: bool, monkeypatch, caplog) -> list[tuple[int, bool]]:
+    """Kill the training in the fourth epoch of one of its fits, run it again; the epochs of the second try."""
+    listener = stage._listener
+
+    def killing(*given):
+        told = listener(*given)
 
         def tell(content):
             told(content)
-            if content.get("epoch") == 4:
+            if content.get("epoch") == 4 and ("validation_loss" in content) == judged:
                 for process in multiprocessing.active_children():
                     process.kill()
 
         return tell
 
-    monkeypatch.setattr(stage, "_listener", killing)
-    with pytest.raises(TransientError, match=r"was killed.*last checkpoint"):
-        train.run(killed)
-    assert killed.store.exists(killed.name(CHECKPOINT)) and not killed.has(Trained)
-    monkeypatch.setattr(stage, "_listener", listener)
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "_listener", killing)
+        with pytest.raises(TransientError, match=r"was killed.*last checkpoint"):
+            train.run(context)
+    assert context.store.exists(context.name(CHECKPOINTS[not judged])) and not context.has(Trained)
     caplog.clear()
     caplog.set_level("INFO", "ml.train")
-    train.run(killed)
-    epochs = [line for line in caplog.messages if line.startswith("train: epoch")]
-    assert epochs[0].startswith(("train: epoch 4/", "train: epoch 5/"))
-
-    one, other = calm.record(Trained), killed.record(Trained)
-    assert (one.epochs, one.best_epoch, one.validation_loss) == (other.epochs, other.best_epoch, other.validation_loss)
-    with np.load(calm.file(WEIGHTS)) as ours, np.load(killed.file(WEIGHTS)) as theirs:
-        assert all(np.array_equal(ours[name], theirs[name]) for name in ours.files)
-    assert not killed.store.exists(killed.name(CHECKPOINT))
-    assert any(path.name.startswith("events.out.tfevents") for path in killed.file(CURVES).iterdir())
-    assert one.export_difference <= 1e-6
-    assert one.made_on["cpu"] and one.made_on["threads"] == "1" and len(one.made_on["lock"]) == 64
+    train.run(context)
+    lines = [line for line in caplog.messages if line.startswith("train: epoch")]
+    return [(int(line.split()[2].partition("/")[0]), "validation loss" in line) for line in lines]

@@ -18,9 +18,9 @@ TRAINED = Trained(
 )  # fmt: skip
 
 
-def render(evaluated=None, verdict=None, prepared=PREPARED, **links):
+def render(evaluated=None, verdict=None, prepared=PREPARED, trained=TRAINED, **links):
     facts = (evaluated or make_evaluated(2), verdict or make_verdict(champion=2))
-    text = card.render(card.Facts(make_problem("late"), "night-1", prepared, TRAINED, *facts, links))
+    text = card.render(card.Facts(make_problem("late"), "night-1", prepared, trained, *facts, links))
     assert len(text) < 5000
     return text.replace(card.GAP, "")
 
@@ -40,6 +40,13 @@ def test_shows_rules_models_slices_data_and_the_way_back():
         "python -m ml rollback --problem late", "`arr_delay`", "7 rows had no label yet",
     ):  # fmt: skip
         assert part in text, part
+
+
+def test_says_when_the_validation_part_taught_too():
+    assert "| stopped by | 2013-01-01" in render()
+    assert "| stopped by, then learned from | 2013-01-01" in render(
+        trained=TRAINED.model_copy(update={"training": {"refit": True}})
+    )
 
 
 def several(**changes):

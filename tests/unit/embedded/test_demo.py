@@ -82,6 +82,8 @@ def test_a_running_training_shows_its_epoch(tmp_path):
     content = {"epoch": 3, "epochs": 20, "loss": 0.5, "validation_loss": 0.4321}
     (tmp_path / "progress.json").write_text(json.dumps(content))
     assert notes.note("train", tmp_path) == "epoch 3 of at most 20, validation loss 0.4321"
+    (tmp_path / "progress.json").write_text(json.dumps({"epoch": 3, "epochs": 7, "loss": 0.5}))
+    assert notes.note("train", tmp_path) == "epoch 3 of 7, from training and validation rows"
 
 
 def test_a_stage_without_a_record_has_no_note(tmp_path):

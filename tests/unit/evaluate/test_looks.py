@@ -73,6 +73,8 @@ def test_rows_that_taught_are_seen_by_key_and_as_copies():
     keys = pa.array([f"copy-{number}" for number in range(100)])
     copies = frozen(100, "test").set_column(0, "_key", keys)
     assert num_seen(learned, copies, problem) == 95  # five in a hundred may be chance
+    newest = frozen(100, "test", start=500).set_column(0, "_key", keys)
+    assert num_seen(learned, newest, problem) == 95  # the validation part has taught too
 
 
 def test_rows_that_repeat_by_nature_are_no_copies():

@@ -77,7 +77,8 @@ def build(sizes: dict[str, Any], *, task: str, training: Training, start: Head) 
     inputs, wide, deep = _sides(sizes, training, regularizer)
     hidden = _join(deep)
     for place, units in enumerate(training.layers):
-        hidden = layers.Dense(units, activation="relu", kernel_regularizer=regularizer, name=f"hidden_{place}")(hidden)
+        hidden = layers.Dense(units, kernel_regularizer=regularizer, name=f"hidden_{place}")(hidden)
+        hidden = layers.Activation("relu")(hidden)  # apart, so that `train.private` sees what enters and leaves each kernel
         hidden = layers.Dropout(training.dropout, seed=training.seed + place)(hidden)
     width, bias = len(start.bias), keras.initializers.Constant(start.bias.astype(np.float32))
     linear = layers.Dense(width, use_bias=False, kernel_regularizer=regularizer, name="wide")(_join(wide))

@@ -162,6 +162,8 @@ def _metrics(evaluated: Evaluated, trained: Trained) -> dict[str, float]:
     found = {name: interval.value for name, interval in intervals.items() if interval}
     for name, interval in intervals.items():
         found |= {f"{name}/low": interval.low, f"{name}/high": interval.high} if interval else {}
+    if trained.epsilon is not None and trained.delta is not None:
+        found |= {"privacy_epsilon": trained.epsilon, "privacy_delta": trained.delta}
     return found | {
         "calibration_error": evaluated.calibration_error,
         "threshold": evaluated.threshold,

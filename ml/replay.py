@@ -16,7 +16,7 @@ from ml.past import PastRun
 from ml.problem import Problem
 from ml.records import Prepared, Trained
 from ml.scoring import Scorer
-from ml.snapshot import PROBLEM, ROWS, WEIGHTS
+from ml.snapshot import NOISE, PROBLEM, ROWS, WEIGHTS
 from ml.store import digest
 from ml.train import apart, job, machine
 
@@ -116,6 +116,7 @@ def _job(then: Context, problem: Problem, rows: pa.Table, trained: Trained, fold
         scratch=folder,
         inputs="replay",
         champion=_champion(then, trained),
+        key=then.store.read_json(then.name(NOISE))["key"] if problem.training.dp.noise else 0,
     )
 
 

@@ -23,6 +23,7 @@ LEARNED = PARTS[:2]  # train and validation: who has seen these has learned from
 ROWS, ENCODING, ENCODED = "rows.parquet", "encoding.json", "encoded.npz"  # by prepare
 MODEL, BASELINES, HISTORY, PROGRESS = "model", "baselines.npz", "history.json", "progress.json"  # by train
 PROBLEM, WEIGHTS, CURVES = "problem.json", "weights.npz", "tensorboard"  # by train too
+NOISE = "noise_key.json"  # by train; with rows and weights it gives away what differential privacy hides, so it stays here
 CHECKPOINTS = ("checkpoint.npz", "checkpoint_refit.npz")  # of its fits, while it runs
 SCORES, PLOTS, EXAMPLES = "scores.parquet", "plots", "examples.json"  # by evaluate
 REPORT = "registered/validation.html"  # by register, for MLflow: without what stands in single rows

@@ -61,7 +61,7 @@ def _parts(facts: Facts, num_slices: int) -> Iterator[Part]:
         Part(sections.examples(evaluated, "flip"), rank=5),
         Part(sections.plots(facts.pictures), rank=1),
         Part(sections.rollback(problem, evaluated)),
-        Part(sections.limits(problem, facts.prepared, evaluated)),
+        Part(sections.limits(problem, facts.prepared, evaluated, facts.trained)),
         Part(sections.links(facts.links), rank=1),
     ]
     return (part for part in parts if part.text)

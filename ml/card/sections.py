@@ -147,7 +147,7 @@ def rollback(problem: Problem, evaluated: Evaluated) -> str:
     return f"## How to roll back\n\n{command} returns to the champion before ({back}); `docs/review.md` says more."
 
 
-def limits(problem: Problem, prepared: Prepared, evaluated: Evaluated) -> str:
+def limits(problem: Problem, prepared: Prepared, evaluated: Evaluated, trained: Trained) -> str:
     """What a reviewer must not believe of the model."""
     unused = ", ".join(f"`{name}`" for name in list(problem.leakage)[:8])
     excluded = f"{prepared.num_excluded:,} rows were left out, because their days were excluded: {spans(prepared.excluded)}."
@@ -157,11 +157,23 @@ def limits(problem: Problem, prepared: Prepared, evaluated: Evaluated) -> str:
             f"Judged on {prepared.test.first} to {prepared.test.last} only; it says nothing about seasons outside its data.",
             _calibration(problem, evaluated),
             f"{evaluated.flips:,} test rows would be decided otherwise than by the champion." if evaluated.champion else "",
+            _privacy(problem, trained),
             excluded if prepared.num_excluded else "",
             f"{prepared.num_unlabelled:,} rows had no label yet and taught nothing." if prepared.num_unlabelled else "",
             f"Never used, because they are known too late: {unused}." if unused else "",
             "Through MLflow numbers must be floats; missing columns and nulls are allowed.",
         ),
+    )
+
+
+def _privacy(problem: Problem, trained: Trained) -> str:
+    """What differential privacy promises here, and what it does not cover."""
+    if trained.epsilon is None:
+        return ""
+    return (
+        f"Weights are differentially private for single {problem.problem.rows}, less for a person with several: epsilon "
+        f"{trained.epsilon:.2f} at delta {trained.delta:.0e}. Not covered: vocabularies and statistics of the features, rates of "
+        "the labels, number of epochs, thresholds, and all figures here."
     )
 
 

@@ -2,13 +2,14 @@
 
 from ml.problem.data import Feature, FeatureType, History, Limit, Source
 from ml.problem.load import load, names
-from ml.problem.model import Drift, Gate, Split, Success, Training, Watchdog
+from ml.problem.model import Dp, Drift, Gate, Split, Success, Training, Watchdog
 from ml.problem.problem import Problem
 from ml.problem.section import Section
 from ml.problem.task import TASKS, Metric, Task
 
 __all__ = [
     "TASKS",
+    "Dp",
     "Drift",
     "Feature",
     "FeatureType",

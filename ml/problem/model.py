@@ -1,13 +1,14 @@
 """The sections about the model: what it learns from, when it is good enough, how it takes over, when it has aged."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ml.problem.section import Section
 from ml.problem.task import Metric
 
 Baseline = Literal["prior", "median", "last", "linear", "boosting"]
+LEAST_NOISE = 0.3  # below it epsilon is over 100
 
 
 class Split(Section):
@@ -36,6 +37,20 @@ class Watchdog(Section):
     memory_share: float = Field(0.8, gt=0, le=1, description="share of the machine's memory that it may hold")
 
 
+class Dp(Section):
+    """Differential privacy of the network's weights (DP-SGD, Abadi et al. 2016): each row's gradient is cut, noise is added."""
+
+    noise: float = Field(0.0, ge=0, description="standard deviation of the noise in units of clip, at least 0.3; 0: off")
+    clip: float = Field(1.0, gt=0, description="longest gradient of one row")
+    delta: float = Field(1e-5, gt=0, lt=1, description="chance that the promise of epsilon fails; below 1 / training rows")
+
+    @model_validator(mode="after")
+    def _promises_something(self) -> Self:
+        if 0 < self.noise < LEAST_NOISE:
+            raise ValueError(f"training.dp.noise = {self.noise:g} hides nothing: write at least {LEAST_NOISE:g}, or 0 for none")
+        return self
+
+
 class Training(Section):
     """The network and how it learns."""
 
@@ -61,6 +76,19 @@ class Training(Section):
     threads: int = Field(1, ge=1, description="of TensorFlow while training; small networks are fastest with one")
     checkpoint_seconds: float = Field(30.0, ge=0, description="a killed training loses at most this and an epoch; 0: every epoch")
     watchdog: Watchdog = Watchdog()
+    dp: Dp = Dp()
+
+    @model_validator(mode="after")
+    def _dp_counts_every_look(self) -> Self:
+        broken = {
+            "warm_start": self.warm_start and "the champion has learned from many of the same rows",
+            "missing_copies": self.missing_copies and "a row would count several times",
+            "class_weights": self.class_weights == "balanced" and "a row would change how much all others count",
+        }
+        for name, why in broken.items():
+            if self.dp.noise and why:
+                raise ValueError(f"training.{name} does not go with training.dp, whose epsilon would be wrong: {why}")
+        return self
 
 
 class Cost(Section):

@@ -127,6 +127,10 @@ class Trained(Record):
     )
     started: str = Field("", description="what the first weights were")
     began_from: str = Field("", description="run key of the champion whose weights it began with; empty: random ones")
+    epsilon: float | None = Field(
+        None, description="differential privacy of the weights, per row, beside `delta`; None: they were learned without noise"
+    )
+    delta: float | None = None
     made_on: dict[str, str] = Field(
         {}, description="CPU type, threads, versions, digest of the lock: the same gives the same bits"
     )

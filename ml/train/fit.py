@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ml import models
 from ml.errors import DataError
 from ml.problem import Training
+from ml.train import private
 from ml.train.checkpoint import Checkpoint, State
 from ml.train.learner import ROWS, Arrays, Learner
 
@@ -44,8 +45,14 @@ def fit(
     return learn(begin(train, validation, sizes=sizes, task=task, training=training), progress)
 
 
-def begin(train: Arrays, validation: Arrays | None, *, sizes: dict[str, Any], task: str, training: Training) -> Learner:
-    """An untrained network with its rows; equal seeds, rows, threads and machine types give equal weights, to the bit."""
+def begin(
+    train: Arrays, validation: Arrays | None, *, sizes: dict[str, Any], task: str, training: Training, key: int | None = None
+) -> Learner:
+    """An untrained network with its rows; equal seeds, rows, threads and machine types give equal weights, to the bit.
+
+    Args:
+        key: decides the noise of a private training, one that nobody knows by default.
+    """
     import keras
     import tensorflow as tf
 
@@ -53,7 +60,7 @@ def begin(train: Arrays, validation: Arrays | None, *, sizes: dict[str, Any], ta
     keras.utils.set_random_seed(training.seed)
     start = models.head(train["label"], task=task, balanced=training.class_weights == "balanced")
     model = models.build(sizes, task=task, training=training, start=start)
-    learner = Learner(model, start, task=task, training=training)
+    learner = Learner(model, start, task=task, training=training, key=private.draw_key() if key is None else key)
     learner.take(train, validation)
     return learner
 

@@ -9,12 +9,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ml import features, metrics
-from ml.errors import DataError
+from ml.errors import ConfigError, DataError
 from ml.features import Encoding, encoder
 from ml.problem import Problem, Training
 from ml.scoring import Scorer
 from ml.snapshot import CHECKPOINTS, CURVES, WEIGHTS
-from ml.train import curves, export, fit, machine, missing, warm
+from ml.train import curves, export, fit, machine, missing, private, warm
 from ml.train.apart import Tell
 from ml.train.checkpoint import Checkpoint
 from ml.train.learner import Arrays, Learner
@@ -46,6 +46,7 @@ class Job:
         model: folder to write the exported model to.
         scratch: folder for everything else; checkpoints that lie there are gone on from.
         inputs: names what is learned from, so that no checkpoint of something else is taken.
+        key: of the noise of a private training.
     """
 
     problem: Problem
@@ -57,6 +58,7 @@ class Job:
     scratch: Path
     inputs: str
     champion: Champion | None = None
+    key: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,25 +72,29 @@ class Outcome:
     started: str
     began_from: str
     made_on: dict[str, str]
+    epsilon: float | None = None
 
 
 def work(job: Job, tell: Tell) -> Outcome:
     """Train and export; tells {"epoch": ...} after every epoch, {"checkpoint": name} when one was written, {} when alive.
 
-    Raises: DataError: the loss is not finite, or the exported model answers differently.
+    Raises:
+        ConfigError: the delta of differential privacy promises nothing for so few rows.
+        DataError: the loss is not finite, or the exported model answers differently.
     """
     training = job.problem.training
+    _refuse_large_delta(training, len(job.parts["train"]["label"]))
     machine.settle(training.threads)
     learner, started = _begin(job, job.parts["train"], job.parts["validation"], training)
     fitted = fit.learn(learner, tell, checkpoint=_checkpoint(job, CHECKPOINTS[0], tell), alive=lambda: tell({}))
     thresholds = _thresholds(job.problem, job.parts["validation"], fitted.model)  # before it learns from these rows too
-    history, model, scale = fitted.history, fitted.model, learner.start.scale
+    last, history, fits = learner, fitted.history, [learner.looks(len(fitted.history["loss"]))]
     if training.refit:
-        model, scale, losses = _refitted(job, fitted.best_epoch, tell)
-        history = history | {"refit_loss": losses}
-    warm.save(job.scratch / WEIGHTS, model)
+        last, losses = _refitted(job, fitted.best_epoch, tell)
+        history, fits = history | {"refit_loss": losses}, [*fits, last.looks(len(losses))]
+    warm.save(job.scratch / WEIGHTS, last.model)
     curves.write(job.scratch / CURVES, history)
-    difference = _export(job, model, scale, thresholds)
+    difference = _export(job, last.model, last.start.scale, thresholds)
     return Outcome(
         history=history,
         best_epoch=fitted.best_epoch,
@@ -97,6 +103,7 @@ def work(job: Job, tell: Tell) -> Outcome:
         started=started,
         began_from=job.champion.run_key if job.champion and started == TAKEN_OVER else "",
         made_on=machine.about(training.threads),
+        epsilon=private.epsilon(training.dp, fits) if training.dp.noise else None,
     )
 
 
@@ -106,8 +113,16 @@ def _checkpoint(job: Job, name: str, tell: Tell) -> Checkpoint:
     return checkpoint
 
 
-def _refitted(job: Job, epochs: int, tell: Tell) -> tuple["keras.Model", npt.NDArray[np.float64], list[float]]:
-    """The network that has learned from the validation part too, the scale of its labels, and the losses by epoch.
+def _refuse_large_delta(training: Training, num_rows: int) -> None:
+    if training.dp.noise and training.dp.delta * num_rows >= 1:
+        raise ConfigError(
+            f"[training] dp.delta = {training.dp.delta:g} would let one of {num_rows:,} training rows be told outright. Write "
+            f"less than 1 / rows, such as {0.1 / num_rows:.0e}."
+        )
+
+
+def _refitted(job: Job, epochs: int, tell: Tell) -> tuple[Learner, list[float]]:
+    """The learner that has learned from the validation part too, and its losses by epoch.
 
     Early stopping has found the number of epochs; the newest rows then teach like the others (Chollet, Deep Learning with
     Python, 5.4). After a kill the fit before it is gone on from first, and so gives the same number of epochs.
@@ -116,15 +131,15 @@ def _refitted(job: Job, epochs: int, tell: Tell) -> tuple["keras.Model", npt.NDA
     both = {name: np.concatenate([array, validation[name]]) for name, array in train.items()}
     learner, _ = _begin(job, both, None, job.problem.training.model_copy(update={"epochs": epochs}))
     again = fit.learn(learner, tell, checkpoint=_checkpoint(job, CHECKPOINTS[1], tell), alive=lambda: tell({}))
-    return again.model, learner.start.scale, again.history["loss"]
+    return learner, again.history["loss"]
 
 
 def _begin(job: Job, train: Arrays, validation: Arrays | None, training: Training) -> tuple[Learner, str]:
     """The learner, and in words where it begins."""
     if training.missing_copies:
         train = missing.with_copies(train, job.encoding, training.missing_copies, seed=training.seed)
-    sizes = encoder.sizes(job.encoding)
-    learner = fit.begin(train, validation, sizes=sizes, task=job.problem.problem.task, training=training)
+    sizes, key = encoder.sizes(job.encoding), job.key if validation else job.key + 1  # every fit has noise of its own
+    learner = fit.begin(train, validation, sizes=sizes, task=job.problem.problem.task, training=training, key=key)
     if not training.warm_start:
         return learner, "random weights"
     if job.champion is None:

@@ -16,9 +16,9 @@ from ml.context import Context
 from ml.features import Encoding, encoder
 from ml.problem import Problem
 from ml.records import FoldScores, Prepared, Trained
-from ml.snapshot import CHECKPOINTS, CURVES, ENCODING, HISTORY, MODEL, PROBLEM, PROGRESS, WEIGHTS
+from ml.snapshot import CHECKPOINTS, CURVES, ENCODING, HISTORY, MODEL, NOISE, PROBLEM, PROGRESS, WEIGHTS
 from ml.store import digest
-from ml.train import apart, baselines, job, protocol
+from ml.train import apart, baselines, job, private, protocol
 from ml.train.learner import Arrays
 
 log = logging.getLogger(__name__)
@@ -72,6 +72,8 @@ def _train(context: Context, rows_digest: str) -> Trained:
         started=outcome.started,
         began_from=outcome.began_from,
         made_on=outcome.made_on,
+        epsilon=outcome.epsilon,
+        delta=None if outcome.epsilon is None else context.problem.training.dp.delta,
         seconds=round(time.monotonic() - started, 2),
     )
 
@@ -95,6 +97,7 @@ def _fit(context: Context, parts: dict[str, Arrays], rows_digest: str) -> job.Ou
             scratch=scratch,
             inputs=inputs,
             champion=champion,
+            key=_key(context, inputs),
         )
         outcome = apart.run(job.work, asked, watchdog=context.problem.training.watchdog, told=_listener(context, scratch))
         context.store.write(context.name(WEIGHTS), (scratch / WEIGHTS).read_bytes())
@@ -103,6 +106,17 @@ def _fit(context: Context, parts: dict[str, Arrays], rows_digest: str) -> job.Ou
     for name in CHECKPOINTS:
         context.store.delete(context.name(name))
     return outcome
+
+
+def _key(context: Context, inputs: str) -> int:
+    """Of the noise of a private training: drawn once, and not used for another, since the noise would cancel between the two."""
+    if not context.problem.training.dp.noise:
+        return 0
+    held = context.store.read_json(context.name(NOISE)) if context.store.exists(context.name(NOISE)) else {}
+    if held.get("inputs") != inputs:
+        held = {"inputs": inputs, "key": private.draw_key()}
+        context.store.write_json(context.name(NOISE), held)
+    return int(held["key"])
 
 
 def job_digest(problem: Problem, encoding: Encoding, rows_digest: str, champion: job.Champion | None) -> str:

@@ -26,7 +26,7 @@ def rows(size: int, seed: int, told: str) -> tuple[pa.Table, np.ndarray]:
     return pa.table(columns), (random.random(size) < 1 / (1 + np.exp(-3 * columns[told]))).astype(np.float32)
 
 
-def trained(folder, *, refit: bool) -> tuple[Scorer, dict, job.Outcome]:
+def trained(folder, *, refit: bool, **changes) -> tuple[Scorer, dict, job.Outcome]:
     made = {"train": rows(600, 0, "size"), "validation": rows(600, 1, "wind"), "test": rows(50, 2, "wind")}
     encoding = features.fit(made["train"][0], FEATURES, timezone="UTC")
     module = encoder.build(encoding)
@@ -35,7 +35,7 @@ def trained(folder, *, refit: bool) -> tuple[Scorer, dict, job.Outcome]:
         for name, (table, label) in made.items()
     }
     (folder / "scratch").mkdir(parents=True)
-    about = FLIGHTS.model_copy(update={"features": FEATURES, "training": TRAINING.model_copy(update={"refit": refit})})
+    about = FLIGHTS.model_copy(update={"features": FEATURES, "training": TRAINING.model_copy(update={"refit": refit} | changes)})
     asked = job.Job(about, "run", encoding, parts, made["test"][0], folder / "model", folder / "scratch", "inputs")
     outcome = apart.run(job.work, asked, watchdog=Watchdog(), told=lambda content: None)
     return Scorer.load(folder / "model"), json.loads((folder / "model" / "model.json").read_text()), outcome

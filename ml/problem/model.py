@@ -41,7 +41,7 @@ class Dp(Section):
     """Differential privacy of the network's weights (DP-SGD, Abadi et al. 2016): each row's gradient is cut, noise is added."""
 
     noise: float = Field(0.0, ge=0, description="standard deviation of the noise in units of clip, at least 0.3; 0: off")
-    clip: float = Field(1.0, gt=0, description="longest gradient of one row")
+    clip: float = Field(5.0, gt=0, description="longest gradient of one row; much too short, rare answers are not learned")
     delta: float = Field(1e-5, gt=0, lt=1, description="chance that the promise of epsilon fails; below 1 / training rows")
 
     @model_validator(mode="after")

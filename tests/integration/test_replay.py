@@ -5,13 +5,15 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from ml import ingest, prepare, replay, train, validate
+from ml import ingest, metrics, prepare, register, replay, snapshot, targets, train, validate
 from ml.cli.app import app
 from ml.context import Context, open_run
 from ml.errors import DataError
 from ml.ledger import Champion
-from ml.records import Registered, Trained
-from ml.snapshot import PROBLEM, ROWS, WEIGHTS
+from ml.problem import Dp
+from ml.records import Prepared, Registered, Trained
+from ml.scoring import Scorer
+from ml.snapshot import MODEL, NOISE, PROBLEM, ROWS, WEIGHTS
 
 
 @pytest.fixture
@@ -48,6 +50,26 @@ def test_a_version_repeats_itself_to_the_bit_and_says_what_has_changed(made, mon
         replay.run(made, 1)
     with pytest.raises(DataError, match="no version 7"):
         replay.run(made, 7)
+
+
+def test_a_private_night_says_what_it_promises_and_can_be_replayed(home):
+    context = open_run("flights", "private")
+    training = context.problem.training.model_copy(update={"dp": Dp(noise=1.1)})
+    context = Context(context.problem.model_copy(update={"training": training}), context.settings, "private")
+    for stage in (ingest, validate, prepare, train):
+        stage.run(context)
+    trained = context.record(Trained)
+    assert trained.epsilon is not None and 1 < trained.epsilon < 10
+    assert trained.delta == 1e-5
+    assert context.store.exists(context.name(NOISE)) and NOISE not in register.FILES
+    assert "key" not in context.store.read(context.name("train.json")).decode()
+    prepared = context.record(Prepared)
+    rows = snapshot.rows_of(context, "test")
+    scores = Scorer.load(context.file(MODEL)).score(rows)
+    assert metrics.metric("auc", targets.targets(rows["_label"], context.problem), scores) > 0.58
+    assert prepared.train.num_rows > 10_000
+    context.write(Registered(version=1, mlflow_run_id="", url=""))
+    assert replay.run(context, 1).same
 
 
 def test_the_next_night_begins_with_the_champions_weights_and_can_be_replayed(made, monkeypatch):

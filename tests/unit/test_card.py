@@ -49,6 +49,12 @@ def test_says_when_the_validation_part_taught_too():
     )
 
 
+def test_says_what_differential_privacy_promises_and_what_not():
+    text = render(trained=TRAINED.model_copy(update={"epsilon": 1.784, "delta": 1e-5}))
+    assert "less for a person with several: epsilon 1.78 at delta 1e-05. Not covered: vocabularies" in text
+    assert "epsilon" not in render()
+
+
 def several(**changes):
     """An evaluation of a night that has everything: groups, features, examples, a reference set."""
     near = Interval(value=0.08, low=0.02, high=0.14)

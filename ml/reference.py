@@ -36,6 +36,7 @@ class Frozen(BaseModel):
     name: str
     frozen_on: date
     columns: tuple[str, ...]
+    classes: tuple[str, ...] = ()
 
     @property
     def file(self) -> str:
@@ -69,7 +70,7 @@ def rows_of(context: Context) -> tuple[Frozen, pa.Table, str] | None:
     current = _current(context)
     if current is None or not _serves(current, context.problem, today):
         current = _freeze(context, today) or current
-    if current is None or set(_columns(context.problem)) - set(current.columns):
+    if current is None or not _fits(current, context.problem):
         return None
     path = context.store.fetch(current.file)
     rows = exclusions.without(pq.read_table(path), exclusions.days(context))
@@ -90,7 +91,12 @@ def _current(context: Context) -> Frozen | None:
 
 
 def _serves(current: Frozen, problem: Problem, today: date) -> bool:
-    return not set(_columns(problem)) - set(current.columns) and (today - current.frozen_on).days < problem.success.reference_days
+    return _fits(current, problem) and (today - current.frozen_on).days < problem.success.reference_days
+
+
+def _fits(current: Frozen, problem: Problem) -> bool:
+    """Whether the rows hold what is asked now, and no class that is not asked any more."""
+    return set(_columns(problem)) <= set(current.columns) and set(current.classes) == set(problem.problem.classes)
 
 
 def _columns(problem: Problem) -> tuple[str, ...]:
@@ -102,7 +108,7 @@ def _freeze(context: Context, today: date) -> Frozen | None:
     if rows.num_rows < FEWEST:
         return None
     columns = (*(name for name in rows.column_names if name not in (DAY, "_key", "_label", "_part")), *context.problem.outputs)
-    frozen = Frozen(name=context.run_key, frozen_on=today, columns=columns)
+    frozen = Frozen(name=context.run_key, frozen_on=today, columns=columns, classes=context.problem.problem.classes)
     with context.store.replacing(frozen.file) as path:
         pq.write_table(rows, path, compression="zstd")
     context.store.write_json(CURRENT, frozen.model_dump(mode="json"))

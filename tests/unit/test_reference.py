@@ -14,6 +14,7 @@ from ml.exclusions import Exclusion
 from ml.snapshot import ROWS
 from ml.tables import ARROW_TYPES
 from tests.integration.state_kit import NOW, make_context
+from tests.unit.evaluate.kit import problem_of
 
 ROWS_OF_A_RUN = 60
 BAD_DAY = date(2013, 1, 2)
@@ -81,3 +82,16 @@ def test_a_day_that_was_taken_out_is_no_reference_any_more(context):
     assert found is not None and found[1]["_day"].unique().to_pylist() == ["2013-01-01"]
     exclusions.write(context, {date(2013, 1, 1): Exclusion(by="me", at=NOW, why="shifted by an hour")})
     assert reference.rows_of(run) is None
+
+
+def test_rows_of_a_class_that_is_not_asked_any_more_are_no_reference(context):
+    def asking(*classes: str) -> Context:
+        asked = problem_of("multiclass")
+        about = asked.problem.model_copy(update={"classes": classes})
+        return replace(context, problem=asked.model_copy(update={"problem": about}))
+
+    three, two = asking("early", "late", "never"), asking("late", "early")
+    assert name_of(write_rows(three, "three")) == "three"
+    assert name_of(write_rows(asking("never", "late", "early"), "reordered")) == "three"
+    assert name_of(write_rows(two, "thin", count=49)) is None
+    assert name_of(write_rows(two, "two")) == "two"

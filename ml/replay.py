@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ml import features, past, register, snapshot
+from ml import apart, features, past, register, snapshot
 from ml.context import Context
 from ml.errors import DataError
 from ml.past import PastRun
@@ -18,7 +18,7 @@ from ml.records import Prepared, Trained
 from ml.scoring import Scorer
 from ml.snapshot import NOISE, PROBLEM, ROWS, WEIGHTS
 from ml.store import digest
-from ml.train import apart, job, machine
+from ml.train import job, machine
 
 CODE = "code"
 

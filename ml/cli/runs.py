@@ -35,7 +35,7 @@ def run(
     """Run stages and print what each found out."""
     if stage and stage not in STAGES:
         raise typer.BadParameter(f"{stage!r} is no stage. Stages: {', '.join(STAGES)}.")
-    from ml.train import apart
+    from ml import apart
 
     context = open_run(problem, run_key or by_hand("run"), window=window, dry_run=dry_run)
     if not stage:

@@ -9,13 +9,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ml import features, metrics
+from ml.apart import Tell
 from ml.errors import ConfigError, DataError
 from ml.features import Encoding, encoder
 from ml.problem import Problem, Training
 from ml.scoring import Scorer
 from ml.snapshot import CHECKPOINTS, CURVES, WEIGHTS
 from ml.train import curves, export, fit, machine, missing, private, warm
-from ml.train.apart import Tell
 from ml.train.checkpoint import Checkpoint
 from ml.train.learner import Arrays, Learner
 

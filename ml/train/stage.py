@@ -11,14 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ml import forked, snapshot, tuned
+from ml import apart, snapshot, tuned
 from ml.context import Context
 from ml.features import Encoding, encoder
 from ml.problem import Problem
 from ml.records import FoldScores, Prepared, Trained
 from ml.snapshot import CHECKPOINTS, CURVES, ENCODING, HISTORY, MODEL, NOISE, PROBLEM, PROGRESS, WEIGHTS
 from ml.store import digest
-from ml.train import apart, baselines, job, private, protocol
+from ml.train import baselines, job, private, protocol
 from ml.train.learner import Arrays
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,8 @@ def _fit(context: Context, parts: dict[str, Arrays], rows_digest: str) -> job.Ou
             champion=champion,
             key=_key(context, inputs),
         )
-        outcome = apart.run(job.work, asked, watchdog=context.problem.training.watchdog, told=_listener(context, scratch))
+        watchdog = context.problem.training.watchdog
+        outcome = apart.run(job.work, asked, watchdog=watchdog, told=_listener(context, scratch))
         context.store.write(context.name(WEIGHTS), (scratch / WEIGHTS).read_bytes())
         with context.store.replacing(context.name(CURVES)) as curves:
             shutil.copytree(scratch / CURVES, curves)
@@ -132,7 +133,7 @@ def _protocol(context: Context) -> FoldScores | None:
     if context.record(Prepared).num_folds == 1:
         return None
     with tempfile.TemporaryDirectory(prefix="folds-") as folder:
-        judged = forked.run(None, protocol.whole_alone, Path(folder), snapshot.frozen(context), context.problem)
+        judged = apart.run(protocol.whole_alone, Path(folder), snapshot.frozen(context), context.problem)
     log.info("train: %s %.4f over %d folds, deviation %.4f", judged.metric, judged.value, len(judged.scores), judged.deviation)
     return judged
 

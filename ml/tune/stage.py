@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ml import forked, metrics, snapshot, tuned
+from ml import apart, metrics, snapshot, tuned
 from ml.context import Context
 from ml.errors import DataError
 from ml.problem import Problem, Training
@@ -50,7 +50,7 @@ class Judge:
 
     def __call__(self, values: dict[str, Any], seconds: float) -> FoldScores:
         """Raises: TimeoutError, TransientError, DataError: the trial took too long, was killed, or cannot learn."""
-        return forked.run(seconds, protocol.judge_alone, self.folder, self.problem, settings(self.present, values))
+        return apart.run(protocol.judge_alone, self.folder, self.problem, settings(self.present, values), seconds=seconds)
 
 
 def settings(present: Training, values: dict[str, Any]) -> Training:
@@ -63,7 +63,7 @@ def _tune(context: Context) -> Tuned:
     present, kept = _begun(context)
     exploration = Exploration(kept, seconds=MINUTE * tune.budget_minutes, keep=lambda trials: _keep(context, present, trials))
     with tempfile.TemporaryDirectory(prefix="folds-") as folder:
-        forked.run(None, protocol.write, Path(folder), snapshot.frozen(context), context.problem)
+        apart.run(protocol.write, Path(folder), snapshot.frozen(context), context.problem)
         judge = Judge(Path(folder), context.problem, present)
         exploration.walk("present", explore.present(), judge, sign=sign)
         if tune.ladder:

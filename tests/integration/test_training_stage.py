@@ -61,7 +61,7 @@ def after_a_kill(context, judged: bool, monkeypatch, caplog) -> list[tuple[int, 
 
     with monkeypatch.context() as patch:
         patch.setattr(stage, "_listener", killing)
-        with pytest.raises(TransientError, match=r"was killed.*last checkpoint"):
+        with pytest.raises(TransientError, match=r"was killed.*kept last"):
             train.run(context)
     assert context.store.exists(context.name(CHECKPOINTS[not judged])) and not context.has(Trained)
     caplog.clear()

@@ -6,13 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ml import features, metrics
+from ml import apart, features, metrics
 from ml import problem as problems
 from ml.features import encoder
 from ml.problem import Feature, Training, Watchdog
 from ml.scoring import Scorer
 from ml.settings import PROJECT
-from ml.train import apart, job
+from ml.train import job
 
 FLIGHTS = problems.load("flights", PROJECT / "ml" / "problems")
 FEATURES = {"size": Feature(type="number"), "wind": Feature(type="number")}

@@ -1,20 +1,13 @@
 """A training in a process of its own: watched, killed and gone on with, begun with other weights, taught to miss values."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
-
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from ml import features
-from ml.errors import DataError, TransientError
 from ml.features import encoder
-from ml.problem import Feature, Training, Watchdog
-from ml.train import apart, fit, missing, warm
+from ml.problem import Feature, Training
+from ml.train import fit, missing, warm
 from ml.train.checkpoint import Checkpoint
 from ml.train.learner import Learner
 
@@ -53,92 +46,6 @@ def encode(learned: features.Encoding, rows: pa.Table):
 def begin(arrays, learned, **changes) -> Learner:
     training = TRAINING.model_copy(update=changes)
     return fit.begin(arrays, arrays, sizes=encoder.sizes(learned), task="binary", training=training)
-
-
-def answer(job, tell):
-    tell({"pid": os.getpid()})
-    return job * 2
-
-
-def fail(job, tell):
-    raise DataError("the rows are no good")
-
-
-def hang(job, tell):
-    tell({"pid": os.getpid()})
-    time.sleep(60)
-
-
-def talk(job, tell):
-    while True:
-        tell({})
-        time.sleep(0.05)
-
-
-def eat(job, tell):
-    held = [np.ones(40_000_000) for _ in range(3)]  # about a gigabyte
-    time.sleep(30)
-    return len(held)
-
-
-def die(job, tell):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_work_apart_runs_in_another_process_and_comes_back():
-    told = []
-    assert apart.run(answer, 21, watchdog=Watchdog(), told=told.append) == 42
-    assert told[0]["pid"] != os.getpid()
-
-
-def test_its_error_is_raised_here_with_the_place_it_came_from():
-    with pytest.raises(DataError, match="no good") as caught:
-        apart.run(fail, None, watchdog=Watchdog(), told=lambda told: None)
-    assert "in fail" in caught.value.__notes__[0]
-
-
-@pytest.mark.parametrize(
-    ("work", "watchdog", "kind", "message"),
-    [
-        (talk, Watchdog(minutes=0.02), DataError, "ended after 0.02 minutes"),
-        (hang, Watchdog(silent_minutes=0.02), TransientError, "no sign of progress for 0.02 minutes"),
-        (eat, Watchdog(memory_share=0.03), DataError, r"it held .* GB, allowed are"),
-        (die, Watchdog(), TransientError, "was killed"),
-    ],
-    ids=["too long", "stands still", "too much memory", "killed"],
-)
-def test_the_watchdog_ends_what_runs_away(work, watchdog, kind, message):
-    began = time.monotonic()
-    with pytest.raises(kind, match=message):
-        apart.run(work, None, watchdog=watchdog, told=lambda told: None)
-    assert time.monotonic() - began < 25
-
-
-ORPHAN = """
-from ml.problem import Watchdog
-from ml.train import apart
-from tests.unit import test_training_process as this
-apart.run(this.hang, None, watchdog=Watchdog(), told=lambda told: print(told["pid"], flush=True))
-"""
-
-
-def test_a_training_ends_with_the_process_that_asked_for_it():
-    with subprocess.Popen([sys.executable, "-c", ORPHAN], stdout=subprocess.PIPE, text=True) as asking:
-        assert asking.stdout is not None
-        training = int(asking.stdout.readline())
-        asking.kill()
-    until = time.monotonic() + 20
-    while alive(training) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not alive(training)
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 class KilledError(Exception):

@@ -1,4 +1,4 @@
-"""Work in a process of its own, under a watchdog: what leaks, hangs or runs away there ends there."""
+"""Work in a process of its own, where limits are set: what leaks, hangs or runs away there ends there."""
 
 import multiprocessing
 import os
@@ -16,7 +16,6 @@ import psutil  # type: ignore[import-untyped]
 from ml.errors import DataError, TransientError
 from ml.problem import Watchdog
 
-J = TypeVar("J")
 R = TypeVar("R")
 Tell = Callable[[Any], None]
 POLL_S = 0.2
@@ -24,25 +23,29 @@ MINUTE = 60.0
 PRELOADED = ["tensorflow", "keras", "ml.train.job"]
 
 
-def run(work: Callable[[J, Tell], R], job: J, *, watchdog: Watchdog, told: Tell) -> R:
-    """Do `work(job, tell)` in another process and return what it returned; what it tells arrives here in order.
+def run(
+    work: Callable[..., R], *args: Any, watchdog: Watchdog | None = None, seconds: float | None = None, told: Tell | None = None
+) -> R:
+    """Call `work` in another process and return what it returned. If this process dies, the other one ends too.
 
-    Telling is also the sign of life. If this process dies, the other one ends too.
-
+    Args:
+        work: a function of a module; it, its arguments and its answer are pickled. With `told` it takes one argument more, a
+            function: what it tells arrives at `told` in order, and is the sign of life that the watchdog asks for.
     Raises:
-        DataError: it took too long or too much memory.
+        DataError: it took longer or more memory than the watchdog allows.
+        TimeoutError: it took longer than `seconds`.
         TransientError: it stood still, or was killed.
         What the work raised, with its traceback as a note.
     """
     context = multiprocessing.get_context(_method())
     here, there = context.Pipe()
     forked = context.get_start_method() == "fork"
-    arguments = (work, job, there, here if forked else None)
+    arguments = (work, args, there, here if forked else None, told is not None)
     process = context.Process(target=_do, args=arguments, daemon=True, name="training")  # type: ignore[attr-defined]
     process.start()
     there.close()
     try:
-        return _watch(here, psutil.Process(process.pid), watchdog, told)  # type: ignore[no-any-return]
+        return _watch(here, psutil.Process(process.pid), watchdog, seconds, told)  # type: ignore[no-any-return]
     finally:
         process.kill()
         process.join()
@@ -52,15 +55,14 @@ def run(work: Callable[[J, Tell], R], job: J, *, watchdog: Watchdog, told: Tell)
 def _method() -> str:
     """How to start: a fork has TensorFlow in memory already, but works only where TensorFlow has not begun to compute.
 
-    A process that has (a whole night by hand, a test) asks a clean server for its forks, which imports TensorFlow once.
+    Others (a whole night by hand, a search, a test) ask a clean server for its forks, which imports TensorFlow once.
     """
-    if "tensorflow" not in sys.modules:
-        return "fork"
-    from tensorflow.python.eager import context
+    if "tensorflow" in sys.modules:
+        from tensorflow.python.eager import context
 
-    begun = context.context_safe()
-    if begun is None or not begun._initialized:
-        return "fork"
+        begun = context.context_safe()
+        if begun is None or not begun._initialized:
+            return "fork"
     multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
     return "forkserver"
 
@@ -71,13 +73,14 @@ def get_ready() -> None:
     forkserver.ensure_running()
 
 
-def _do(work: Callable[[Any, Tell], Any], job: Any, there: Connection, here: Connection | None) -> None:
+def _do(work: Callable[..., Any], args: tuple[Any, ...], there: Connection, here: Connection | None, tells: bool) -> None:
     """The other process: every message is a pair of a kind and its content."""
     if here is not None:
         here.close()  # the fork's copy; with it open, the end of the first process would go unseen
     threading.Thread(target=_end_with, args=(there,), daemon=True).start()
+    more = (lambda content: there.send(("told", content)),) if tells else ()
     try:
-        there.send(("done", work(job, lambda content: there.send(("told", content)))))
+        there.send(("done", work(*args, *more)))
     except BaseException as error:  # noqa: BLE001 - raised again in the process that waits
         error.add_note(f"In the process apart:\n{traceback.format_exc()}")
         there.send(("failed", error))
@@ -91,26 +94,30 @@ def _end_with(there: Connection) -> None:
         os._exit(1)
 
 
-def _watch(here: Connection, process: psutil.Process, watchdog: Watchdog, told: Tell) -> Any:
+def _watch(here: Connection, process: psutil.Process, watchdog: Watchdog | None, seconds: float | None, told: Tell | None) -> Any:
     began = heard = time.monotonic()
-    allowed = watchdog.memory_share * psutil.virtual_memory().total
     while True:
         if here.poll(POLL_S):
             try:
                 kind, content = here.recv()
-            except EOFError:
+            except (EOFError, ConnectionResetError):
                 raise TransientError(
-                    "The process of the training was killed, perhaps for want of memory. The next try goes on from its last "
-                    "checkpoint; give the machine more memory, or lower [split] train_days, if that happens again."
+                    "A process that trains was killed, perhaps for want of memory. The next try goes on from what was kept last; "
+                    "give the machine more memory, or lower [split] train_days, if that happens again."
                 ) from None
             if kind == "done":
                 return content
             if kind == "failed":
                 raise content
             heard = time.monotonic()
-            told(content)
-        _refuse(watchdog, time.monotonic() - began, time.monotonic() - heard)
-        _refuse_memory(process, allowed)
+            if told:
+                told(content)
+        now = time.monotonic()
+        if seconds is not None and now - began > seconds:
+            raise TimeoutError(f"ended after {now - began:.0f} s")
+        if watchdog:
+            _refuse(watchdog, now - began, now - heard)
+            _refuse_memory(process, watchdog.memory_share * psutil.virtual_memory().total)
 
 
 def _refuse(watchdog: Watchdog, running_s: float, silent_s: float) -> None:

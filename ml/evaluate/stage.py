@@ -165,15 +165,19 @@ def _trust(context: Context, judged: Judged, candidate: Scorer, prepared: Prepar
 
 
 def _uses(context: Context, rows: pa.Table, model_digest: str) -> int:
-    """Write down that these test rows were used for this model; how many different models they were used for by now."""
+    """Write down that these test rows were used for this model; how many different models they were used for by now.
+
+    A dry run promotes nothing, so it uses nothing up.
+    """
     content = json.dumps([rows["_key"].to_pylist(), [str(label) for label in rows["_label"].to_pylist()]])
     digest = hashlib.sha256(content.encode()).hexdigest()
     problem, ledger = context.problem.name, context.ledger
     body = {"test_digest": digest, "model_digest": model_digest, "num_rows": rows.num_rows}
     key = f"{digest[:16]} {model_digest[:16]}"
-    ledger.append(problem, JUDGED, key=key, actor=f"retrain:{context.reason}", run_key=context.run_key, body=body)
+    if not context.dry_run:
+        ledger.append(problem, JUDGED, key=key, actor=f"retrain:{context.reason}", run_key=context.run_key, body=body)
     entries = [entry.body for entry in ledger.entries(problem) if entry.kind == JUDGED]
-    return len({entry["model_digest"] for entry in entries if entry["test_digest"] == digest})
+    return len({model_digest} | {entry["model_digest"] for entry in entries if entry["test_digest"] == digest})
 
 
 def _on_reference(context: Context, candidate: Scorer, champion_run: tuple[int, str] | None) -> OnReference | None:

@@ -18,7 +18,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - a class
 from ml.database import connect, never_made
 from ml.tables import ARROW_TYPES
 
-COLUMNS = ("request_id", "position", "problem", "version", "served_at", "key", "row", "score", "decision", "scores")
+COLUMNS = ("request_id", "position", "problem", "version", "served_at", "key", "row", "score", "decision", "several")
 BLOCK_BYTES = 64 * 2**20  # a row must fit into one block, and no request is larger than half of it
 SCHEMA = pa.schema(
     [
@@ -29,7 +29,7 @@ SCHEMA = pa.schema(
         ("key", pa.string()),
         ("score", pa.float64()),
         ("decision", pa.bool_()),
-        ("scores", pa.string()),
+        ("several", pa.string()),
         ("row", pa.string()),
     ]
 )
@@ -85,14 +85,14 @@ def append(connection: Connection, requests: Sequence[Request]) -> int:
 
 
 def read(database_url: str, problem: str, start: datetime, end: datetime) -> pa.Table:
-    """Rows answered from `start` up to, not including, `end`, oldest first; `row` holds the columns as JSON text, `scores` a
-    JSON list where a model has several outputs.
+    """Rows answered from `start` up to, not including, `end`, oldest first; `row` holds the columns as JSON text, and
+    `several` scores by name and decision where a model has several outputs.
 
     Raises: TransientError: the database is away. ConfigError: it refuses us.
     """
     query = (
         "COPY (SELECT request_id, position, version, to_char(served_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
-        " AS served_at, key, score, decision, scores, row FROM request_log WHERE problem = %s AND served_at >= %s"
+        " AS served_at, key, score, decision, several, row FROM request_log WHERE problem = %s AND served_at >= %s"
         " AND served_at < %s ORDER BY request_log.served_at, request_id, position) TO STDOUT (FORMAT csv, HEADER)"
     )
     answer = io.BytesIO()
@@ -116,8 +116,8 @@ def read(database_url: str, problem: str, start: datetime, end: datetime) -> pa.
 
 def scores_of(rows: pa.Table) -> npt.NDArray[np.float64]:
     """What was answered: shape (n,) with one output, (n, k) with several; rows of one version."""
-    if rows.num_rows and rows["scores"].null_count == 0:
-        return np.asarray([json.loads(text) for text in rows["scores"].to_pylist()], np.float64)
+    if rows.num_rows and rows["several"].null_count == 0:
+        return np.asarray([list(json.loads(text)["scores"].values()) for text in rows["several"].to_pylist()], np.float64)
     return np.asarray(rows["score"].to_numpy(), np.float64)
 
 
@@ -138,11 +138,11 @@ def typed(values: Sequence[Any], kind: str) -> pa.Array:
 
 
 def find(database_url: str, problem: str, request_id: str) -> list[dict[str, Any]]:
-    """The rows of one request in their order: position, version, served_at, key, score, decision, scores; none when unknown.
+    """The rows of one request in their order: position, version, served_at, key, score, decision, several; none when unknown.
 
     Raises: TransientError: the database is away. ConfigError: it refuses us, or has no request log.
     """
-    names = ("position", "version", "served_at", "key", "score", "decision", "scores")
+    names = ("position", "version", "served_at", "key", "score", "decision", "several")
     query = f"SELECT {', '.join(names)} FROM request_log WHERE problem = %s AND request_id = %s ORDER BY position"  # noqa: S608
     with closing(connect(database_url)) as connection, connection.cursor() as cursor:
         try:
@@ -182,7 +182,8 @@ def about(database_url: str, problem: str, keys: Collection[str], texts: Collect
 def _rows(request: Request) -> Iterator[tuple[object, ...]]:
     served_at = request.served_at.astimezone(UTC).isoformat()
     for position, (key, row, answer) in enumerate(zip(request.keys, request.rows, request.answers, strict=True)):
-        score, decision, scores = answer["score"], answer["decision"], answer.get("scores")
+        score, decision = answer["score"], answer["decision"]
+        several = {"scores": answer["scores"], "decision": decision} if "scores" in answer else None
         yield (
             request.request_id,
             position,
@@ -193,7 +194,7 @@ def _rows(request: Request) -> Iterator[tuple[object, ...]]:
             json.dumps(row, ensure_ascii=False, allow_nan=False),
             None if score is None else repr(score),
             decision if isinstance(decision, bool) else None,
-            None if scores is None else json.dumps(list(scores.values())),
+            None if several is None else json.dumps(several),
         )
 
 

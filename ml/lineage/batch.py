@@ -22,7 +22,7 @@ from ml.snapshot import ROWS
 from ml.tables import DAY
 from ml.window import Window
 
-IDS = ("request_id", "position", "version", "served_at", "key", "score", "decision", "scores")
+IDS = ("request_id", "position", "version", "served_at", "key", "score", "decision", "several")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ml import requests, snapshot
+from ml import snapshot
 from ml.context import Context
 from ml.errors import DataError
 from ml.ledger import Champion
@@ -25,11 +25,11 @@ SCHEMA = pa.schema(
         ("old_version", pa.int32()),
         ("old_score", pa.float64()),
         ("old_decision", pa.bool_()),
-        ("old_scores", pa.string()),
+        ("old_several", pa.string()),
         ("new_version", pa.int32()),
         ("new_score", pa.float64()),
         ("new_decision", pa.bool_()),
-        ("new_scores", pa.string()),
+        ("new_several", pa.string()),
         ("flipped", pa.bool_()),
     ]
 )
@@ -70,31 +70,31 @@ def _answered(rows: pa.Table, scorer: Scorer, version: int) -> pa.Table:
     asked = [_fitting(json.loads(text), scorer) for text in rows["row"].to_pylist()]
     places = [place for place, row in enumerate(asked) if row is not None]
     new: list[dict[str, Any]] = [{} for _ in asked]
-    old = rows.select(["request_id", "position", "key", "served_at", "version", "score", "decision", "scores"]).to_pylist()
+    old = rows.select(["request_id", "position", "key", "served_at", "version", "score", "decision", "several"]).to_pylist()
     if places:
         scores = scorer.score(scorer.table([row for row in asked if row is not None]))
-        for place, said, then in zip(places, scorer.answers(scores), _then(rows.take(places), scorer), strict=True):
+        for place, said, then in zip(places, scorer.answers(scores), [_then(old[place]) for place in places], strict=True):
             new[place] = said | {"flipped": said["decision"] != then}
     told = [
-        {**{f"old_{name}": was.pop(name) for name in ("version", "score", "decision", "scores")}, **was, "new_version": version}
+        {**{f"old_{name}": was.pop(name) for name in ("version", "score", "decision", "several")}, **was, "new_version": version}
         | _columns(said)
         for was, said in zip(old, new, strict=True)
     ]
     return pa.Table.from_pylist(told, schema=SCHEMA)
 
 
-def _then(rows: pa.Table, scorer: Scorer) -> list[Decision]:
-    """What was decided then; of several outputs, what their logged scores mean."""
-    scores = requests.scores_of(rows)
-    return rows["decision"].to_pylist() if scores.ndim == 1 else scorer.decisions(scores)
+def _then(row: dict[str, Any]) -> Decision:
+    """What was decided then."""
+    said: Decision = json.loads(row["several"])["decision"] if row["several"] else row["decision"]
+    return said
 
 
 def _columns(said: dict[str, Any]) -> dict[str, Any]:
-    decision, scores = said.get("decision"), said.get("scores")
+    decision = said.get("decision")
     return {
         "new_score": said.get("score"),
         "new_decision": decision if isinstance(decision, bool) else None,
-        "new_scores": json.dumps(list(scores.values())) if scores else None,
+        "new_several": json.dumps({"scores": said["scores"], "decision": decision}) if "scores" in said else None,
         "flipped": said.get("flipped"),
     }
 

@@ -1,11 +1,13 @@
 """What lineage found, told to a person."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ml.ledger import Entry
 from ml.lineage.batch import Blast, Model
 from ml.lineage.upstream import Prediction, Upstream
+from ml.scoring import in_words
 from ml.window import spans
 
 SHOWN = 20  # moves, deployments, rows of a request
@@ -70,7 +72,7 @@ def _entries(title: str, entries: tuple[Entry, ...]) -> Iterator[str]:
 
 
 def _said(row: Mapping[str, Any]) -> str:
-    """A logged answer: a score with yes or no, or the scores of several outputs."""
-    if row["scores"]:
-        return f"scores {row['scores']}"
+    """A logged answer: a score with yes or no, or several outputs with what they mean."""
+    if row["several"]:
+        return in_words(json.loads(row["several"]))
     return f"score {row['score']:.4f}" + ("" if row["decision"] is None else f", {'yes' if row['decision'] else 'no'}")

@@ -1,5 +1,6 @@
 """Every task from its problem file alone: from real rows to a served answer, and to its truth."""
 
+import json
 import os
 from contextlib import closing
 from datetime import datetime
@@ -16,6 +17,7 @@ from ml import (
     prepare,
     promote,
     register,
+    requests,
     samples,
     snapshot,
     train,
@@ -89,6 +91,10 @@ def test_a_night_ends_with_a_served_answer_that_meets_its_truth(asked: Asked, wo
         assert told.get("scores") == (pytest.approx(answer["scores"], abs=1e-6) if "scores" in answer else None)
 
     world.wait_logged()
+    logged = requests.find(night.settings.database_url, asked.name, served["request_id"])
+    for row, answer in zip(logged, expected, strict=True):
+        kept = json.loads(row["several"])["decision"] if row["several"] else row["decision"]
+        assert kept == answer["decision"] and (row["several"] is None) == ("scores" not in answer)
     judged = monitor.run(open_run(asked.name, "evening"))
     assert isinstance(judged, Monitored)
     assert judged.num_labelled == 300

@@ -8,8 +8,8 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Add `scores`, a JSON list where there are several; such answers have no single decision, and numbers have none."""
+    """Add `several`: scores by name and decision as JSON. Such answers have no yes or no, and numbers have no decision."""
     with op.batch_alter_table("request_log") as table:  # SQLite knows no ALTER COLUMN
-        table.add_column(sa.Column("scores", sa.Text()))
+        table.add_column(sa.Column("several", sa.Text()))
         table.alter_column("score", existing_type=sa.Double(), nullable=True)
         table.alter_column("decision", existing_type=sa.Boolean(), nullable=True)

@@ -61,6 +61,8 @@ def _models(evaluated: Evaluated) -> Iterator[tuple[str, Scores | None]]:
     if (fixed := evaluated.reference) is not None:
         yield f"candidate on {fixed.num_rows:,} reference rows", fixed.candidate
         yield f"champion on {fixed.num_rows:,} reference rows", fixed.champion
+        for name, scores in fixed.baselines.items():
+            yield f"baseline {name} on {fixed.num_rows:,} reference rows", scores
 
 
 def _directed(name: str) -> str:

@@ -110,6 +110,14 @@ def _baselines(context: Context) -> dict[str, Floats]:
         return {name: held[name] for name in context.problem.success.baselines}
 
 
+def _baselines_on_reference(context: Context, rows: pa.Table) -> dict[str, Floats]:
+    """Their scores from training; none where rows were taken out of the reference since."""
+    begins = f"{reference.PART}."
+    with np.load(context.file(BASELINES)) as held:
+        found = {name.removeprefix(begins): held[name] for name in held.files if name.startswith(begins)}
+    return {name: scores for name, scores in found.items() if len(scores) == rows.num_rows}
+
+
 def _models(evaluated: Evaluated) -> dict[str, Scores]:
     every = {CANDIDATE: evaluated.candidate, CHAMPION: evaluated.champion} | evaluated.baselines
     return {name: scores for name, scores in every.items() if scores}
@@ -187,7 +195,8 @@ def _on_reference(context: Context, candidate: Scorer, champion_run: tuple[int, 
         return None
     frozen, rows, digest = found
     champion = _champion(context, rows, champion_run, _reference_rows_that_taught)
-    judged = Judged(rows, context.problem, {CANDIDATE: _scored(candidate, rows)}, champion, candidate.thresholds)
+    scores = {CANDIDATE: _scored(candidate, rows)} | _baselines_on_reference(context, rows)
+    judged = Judged(rows, context.problem, scores, champion, candidate.thresholds)
     evaluated, days = compare(judged), rows[DAY].to_pylist()
     return OnReference(
         name=frozen.name,
@@ -196,6 +205,7 @@ def _on_reference(context: Context, candidate: Scorer, champion_run: tuple[int, 
         last=max(days),
         rows_digest=digest,
         candidate=evaluated.candidate,
+        baselines=evaluated.baselines,
         champion=evaluated.champion,
         gain_over_champion=evaluated.gain_over_champion,
         champion_problem=evaluated.champion_problem,

@@ -38,6 +38,7 @@ class Reference(Record):
     last: date
     rows_digest: str
     candidate: Scores
+    baselines: dict[str, Scores] = Field({}, description="the simple models on the same rows, by name; not the last known value")
     champion: Scores | None = None
     gain_over_champion: Interval | None = None
     champion_problem: str = Field("", description="why the champion was not compared there")

@@ -57,6 +57,7 @@ def _train(context: Context, rows_digest: str) -> Trained:
     parts = {part: snapshot.arrays_of(context, part) for part in snapshot.PARTS}
     outcome = _fit(context, parts, rows_digest)
     context.store.write_json(context.name(HISTORY), outcome.history)
+    judged = _protocol(context)
     baselines.write(context, encoder.sizes(snapshot.encoding_of(context)))
     log.info("train: began with %s, best epoch %d of %d", outcome.started, outcome.best_epoch, len(outcome.history["loss"]))
     return Trained(
@@ -67,7 +68,7 @@ def _train(context: Context, rows_digest: str) -> Trained:
         best_epoch=outcome.best_epoch,
         validation_loss=min(outcome.history["val_loss"]),
         training=context.problem.training.model_dump(mode="json"),
-        protocol=_protocol(context),
+        protocol=judged,
         export_difference=outcome.export_difference,
         started=outcome.started,
         began_from=outcome.began_from,

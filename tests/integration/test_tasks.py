@@ -77,6 +77,7 @@ def test_a_night_ends_with_a_served_answer_that_meets_its_truth(asked: Asked, wo
     evaluated, trained = night.record(Evaluated), night.record(Trained)
     assert trained.export_difference < 1e-4
     assert evaluated.gains_over["prior"].value > 0, "nothing was learned"
+    assert evaluated.reference is not None and set(evaluated.reference.baselines) == {"prior", "linear"}
     promoted = promote.run(night)
     deployed = deploy.run(open_run(asked.name, "deploy"))
     assert promoted is not None and deployed is not None and deployed.version == promoted.version == 1

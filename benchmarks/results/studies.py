@@ -42,11 +42,13 @@ class Study:
     tuned: bool = False
     without: str = ""
     data: str = ""  # of the extracts' folder; empty: the sample needs none
+    training: str = ""  # more lines for [training]
 
     def text(self) -> str:
         """The problem file, under the study's name."""
         text = (PROJECT / "ml" / "problems" / f"{self.sample}.toml").read_text()
-        return re.sub(r'(?m)^name = ".*"$', f'name = "{self.name}"', text, count=1) + CALM + SEARCH
+        trained = text.replace("[training]\n", f"[training]\n{self.training}", 1)
+        return re.sub(r'(?m)^name = ".*"$', f'name = "{self.name}"', trained, count=1) + CALM + SEARCH
 
 
 STUDIES = (
@@ -75,6 +77,7 @@ STUDIES = (
         440,
         without="narrative",
         data=NARRATIVES,
+        training="batch_size = 64\n",  # a few thousand rows are few steps otherwise
     ),
 )
 

@@ -39,6 +39,8 @@ def _in_words(name: str, gains: list[dict[str, float]]) -> str:
     """Who is ahead, how often for sure."""
     better, worse = sum(one["low"] > 0 for one in gains), sum(one["high"] < 0 for one in gains)
     mean = sum(one["value"] for one in gains) / len(gains)
+    if not any(one["low"] or one["value"] or one["high"] for one in gains):
+        return f"{name}: nothing, the search found no settings whose gain exceeds its noise, so the present ones stayed."
     level = len(gains) - better - worse
     return (
         f"{name}: {mean:+.4f} on average; better for sure on {better} of {len(gains)} windows, worse for sure on {worse}, "

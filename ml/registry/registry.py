@@ -86,15 +86,7 @@ class Registry:
             self._set_alias(problem, name, version)
 
     def _set_alias(self, problem: str, name: str, version: int) -> None:
-        """MLflow looks for the alias and then inserts it: of two writers of a new alias one fails, and is right the next time."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self._client.set_registered_model_alias(problem, name, str(version))
-        except MlflowException as error:
-            if "unique" not in str(error).lower():
-                raise
-            self._client.set_registered_model_alias(problem, name, str(version))
+        versions.twice(lambda: self._client.set_registered_model_alias(problem, name, str(version)))
 
     def version_url(self, problem: str, version: int) -> str:
         """Deep link to a version's page."""

@@ -1,8 +1,9 @@
 """One registered version per MLflow run, however often it is registered."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,10 +105,22 @@ def tag(client: "MlflowClient", problem: str, version: int, tags: Mapping[str, s
 
     try:
         for name, value in tags.items():
-            client.set_model_version_tag(problem, str(version), name, value[:LONGEST_VALUE])
+            twice(partial(client.set_model_version_tag, problem, str(version), name, value[:LONGEST_VALUE]))
     except MlflowException as error:
         if not absent(error):
             raise
+
+
+def twice(write: Callable[[], object]) -> None:
+    """MLflow looks for an alias or tag and then inserts it: of two writers of a new one, one fails and is right the next time."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        write()
+    except MlflowException as error:
+        if "unique" not in str(error).lower():
+            raise
+        write()
 
 
 def alias(client: "MlflowClient", problem: str, name: str) -> int | None:

@@ -12,6 +12,7 @@ from ml.tables import DAY
 
 LAST = "last"
 
+
 def write(context: Context, sizes: dict[str, int]) -> None:
     """Fit what the problem names on the frozen rows and write one array of test scores per name.
 

@@ -27,7 +27,10 @@ class Filled(NamedTuple):
     runs: dict[str, Any]
 
 
-@pytest.fixture(scope="module", params=[pytest.param(31, marks=pytest.mark.slow, id="a month"), pytest.param(6, id="six days")])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(31, marks=pytest.mark.slow, id="a month"), pytest.param(6, marks=pytest.mark.slow, id="six days")],
+)
 def filled(stack: Stack, request: pytest.FixtureRequest) -> Filled:
     """Most days by REST and the last two by the command line, as an administrator would."""
     name, window = f"backfilled_{request.param}", Window(FIRST, FIRST + timedelta(days=request.param))

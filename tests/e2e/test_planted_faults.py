@@ -27,7 +27,7 @@ def served(stack) -> dict:
 
 def unlearned(text: str) -> str:
     """A careless edit of the problem file: one unit, one epoch, steps too small to learn anything."""
-    for good, bad in (("layers = [32]", "layers = [1]\nepochs = 1"), ("learning_rate = 0.002", "learning_rate = 1e-9")):
+    for good, bad in (("layers = [64, 32]", "layers = [1]\nepochs = 1"), ("learning_rate = 0.002", "learning_rate = 1e-9")):
         assert good in text
         text = text.replace(good, bad)
     return text

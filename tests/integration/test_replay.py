@@ -52,6 +52,7 @@ def test_a_version_repeats_itself_to_the_bit_and_says_what_has_changed(made, mon
         replay.run(made, 7)
 
 
+@pytest.mark.slow
 def test_a_private_night_says_what_it_promises_and_can_be_replayed(home):
     context = open_run("flights", "private")
     training = context.problem.training.model_copy(update={"dp": Dp(noise=1.1)})
@@ -72,6 +73,7 @@ def test_a_private_night_says_what_it_promises_and_can_be_replayed(home):
     assert replay.run(context, 1).same
 
 
+@pytest.mark.slow
 def test_the_next_night_begins_with_the_champions_weights_and_can_be_replayed(made, monkeypatch):
     assert made.store.exists(made.name(WEIGHTS))
     warm = {"training": made.problem.training.model_copy(update={"warm_start": True})}

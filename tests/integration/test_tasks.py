@@ -69,7 +69,11 @@ def world(asked_source, home, mlflow_url, monkeypatch):
     service.stop()
 
 
-@pytest.mark.parametrize("asked", ASKED, ids=lambda asked: asked.task)
+OTHERS_SHOW = ("binary", "regression")  # every other night is binary; the vector is a regression too
+ALL = [pytest.param(one, id=one.task, marks=[pytest.mark.slow] if one.task in OTHERS_SHOW else []) for one in ASKED]
+
+
+@pytest.mark.parametrize("asked", ALL)
 def test_a_night_ends_with_a_served_answer_that_meets_its_truth(asked: Asked, world):
     night = open_run(asked.name, "night")
     for stage in STAGES:

@@ -47,6 +47,7 @@ def trials(context: Context) -> list[dict]:
     return context.store.read_json(context.name(TRIALS))["trials"] if context.store.exists(context.name(TRIALS)) else []
 
 
+@pytest.mark.slow
 def test_a_killed_search_is_resumed_and_its_choice_is_used_until_the_file_changes(night, home):
     command = [sys.executable, "-m", "ml", "tune", "--problem", str(home / "flights.toml"), "--run", "night"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -51,7 +51,8 @@ def test_copies_with_values_dropped_help_when_a_feature_goes_missing(problem, ro
     auc: dict[float, dict[str, float]] = {}
     for share in (0.0, 0.5):
         taught = missing.with_copies(train, learned, share, seed=1) if share else train
-        asked: Any = {"sizes": encoder.sizes(learned), "task": "binary", "training": problem.training}
+        small = problem.training.model_copy(update={"layers": (32,), "l2": 0.01, "batch_size": 512})
+        asked: Any = {"sizes": encoder.sizes(learned), "task": "binary", "training": small}
         fitted = fit.fit(taught, validation, **asked, progress=lambda told: None)
         scored = {name: fit.predict(fitted.model, arrays) for name, arrays in {"nothing": whole, **without}.items()}
         auc[share] = {name: metrics.metric("auc", whole["label"].astype(float), score) for name, score in scored.items()}

@@ -101,15 +101,14 @@ def _prepare(context: Context, validated: Validated, excluded: tuple[date, ...])
     labelled, others = _labelled(context, validated, excluded, forgotten)
     rows, set_aside = split.split_rows(labelled, context.problem.split)
     rows = reference.set_aside(rows, context.problem)
-    for name in PARTS:
-        targets.refuse_poor(rows.filter(pc.equal(rows["_part"], name))["_label"], context.problem, name)
+    parted = {name: rows.filter(pc.equal(rows["_part"], name)) for name in PARTS}
+    for name, part in parted.items():
+        targets.refuse_poor(part["_label"], context.problem, name)
     privacy.refuse_if_more(forgotten, context.problem, context.store)
     with context.store.replacing(context.name(ROWS)) as path:
         pq.write_table(rows, path, compression="zstd")
-    train = rows.filter(pc.equal(rows["_part"], "train"))
-    encoding = features.fit(train, context.problem.features, timezone=context.problem.source.timezone)
+    encoding = features.fit(parted["train"], context.problem.features, timezone=context.problem.source.timezone)
     context.store.write_json(context.name(ENCODING), encoding.model_dump(mode="json"))
-    parted = {name: rows.filter(pc.equal(rows["_part"], name)) for name in PARTS}
     arrays = snapshot.encode(parted, encoding, context.problem)
     with context.store.replacing(context.name(ENCODED)) as path:
         named = {f"{name}.{kind}": array for name, held in arrays.items() for kind, array in held.items()}

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -114,6 +114,11 @@ def read(database_url: str, problem: str, start: datetime, end: datetime) -> pa.
     )
 
 
+def several_of(answer: Mapping[str, Any]) -> str | None:
+    """What the log's column `several` holds of an answer: scores by name and decision, nothing of a single output."""
+    return json.dumps({"scores": answer["scores"], "decision": answer["decision"]}) if "scores" in answer else None
+
+
 def scores_of(rows: pa.Table) -> npt.NDArray[np.float64]:
     """What was answered: shape (n,) with one output, (n, k) with several; rows of one version."""
     if rows.num_rows and rows["several"].null_count == 0:
@@ -183,7 +188,6 @@ def _rows(request: Request) -> Iterator[tuple[object, ...]]:
     served_at = request.served_at.astimezone(UTC).isoformat()
     for position, (key, row, answer) in enumerate(zip(request.keys, request.rows, request.answers, strict=True)):
         score, decision = answer["score"], answer["decision"]
-        several = {"scores": answer["scores"], "decision": decision} if "scores" in answer else None
         yield (
             request.request_id,
             position,
@@ -194,7 +198,7 @@ def _rows(request: Request) -> Iterator[tuple[object, ...]]:
             json.dumps(row, ensure_ascii=False, allow_nan=False),
             None if score is None else repr(score),
             decision if isinstance(decision, bool) else None,
-            None if several is None else json.dumps(several),
+            several_of(answer),
         )
 
 

@@ -73,11 +73,6 @@ class Scorer:
         content: dict[str, Any] = json.loads((self.version_dir / "example.json").read_text())
         return content
 
-    @property
-    def threshold(self) -> float:
-        """The score from which a single answer is yes; one half where no single output says yes or no."""
-        return self.thresholds[0] if self.task == "binary" else 0.5
-
     def decisions(self, scores: Floats) -> list[Decision]:
         """What the scores of every row mean: yes or no, the likeliest class, the labels that hold, nothing for numbers."""
         if TASKS[self.task].label == "number":

@@ -1,10 +1,12 @@
 """The stage: score every model on the run's test rows and the reference rows; write the evaluation, the scores and the plots."""
 
+import functools
 import hashlib
 import json
 import logging
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,7 @@ log = logging.getLogger(__name__)
 JUDGED = "judged"  # kind of ledger entry: these test rows were used for this model
 MEGABYTE = 1_000_000
 Taught = Callable[[Context, pa.Table], str]
+Load = Callable[[Path], Scorer]
 
 
 def run(context: Context) -> Evaluated:
@@ -52,7 +55,8 @@ def run(context: Context) -> Evaluated:
 def _evaluate(context: Context, prepared: Prepared, trained: Trained, champion_run: tuple[int, str] | None) -> Evaluated:
     _refuse_excluded(context, prepared)
     rows, candidate = snapshot.rows_of(context, "test"), Scorer.load(context.file(MODEL))
-    champion = _champion(context, rows, champion_run, _test_days_that_taught)
+    load = functools.cache(Scorer.load)  # the champion meets two sets of rows and is loaded once
+    champion = _champion(context, rows, champion_run, _test_days_that_taught, load)
     scores = {CANDIDATE: _scored(candidate, rows)} | _baselines(context)
     judged = Judged(rows, context.problem, scores, champion, candidate.thresholds)
     evaluated = compare(judged)
@@ -62,7 +66,7 @@ def _evaluate(context: Context, prepared: Prepared, trained: Trained, champion_r
             "rows_digest": prepared.rows_digest,
             "valid_version": prepared.valid_version,
             "effects": effects_of(rows, candidate.score, tuple(context.problem.features), context.problem, candidate.thresholds),
-            "reference": _on_reference(context, candidate, champion_run),
+            "reference": _on_reference(context, candidate, champion_run, load),
             "examples": examples if context.problem.success.show_rows else (),
             **_trust(context, judged, candidate, prepared, trained),
         }
@@ -123,7 +127,9 @@ def _models(evaluated: Evaluated) -> dict[str, Scores]:
     return {name: scores for name, scores in every.items() if scores}
 
 
-def _champion(context: Context, rows: pa.Table, champion_run: tuple[int, str] | None, taught: Taught) -> Champion | None:
+def _champion(
+    context: Context, rows: pa.Table, champion_run: tuple[int, str] | None, taught: Taught, load: Load
+) -> Champion | None:
     """Score the champion on the same rows, unless it learned from them or cannot be scored.
 
     Args:
@@ -138,7 +144,7 @@ def _champion(context: Context, rows: pa.Table, champion_run: tuple[int, str] | 
             return Champion(version, None, f"champion {version} learned from {known}")
         if other := snapshot.other_question(theirs):
             return Champion(version, None, f"champion {version} cannot be compared: {other}")
-        scorer = Scorer.load(theirs.file(MODEL))
+        scorer = load(theirs.file(MODEL))
         return Champion(version, _scored(scorer, rows), thresholds=scorer.thresholds)
     except DataError as error:
         return Champion(version, None, f"champion {version} cannot be scored: {error}")
@@ -188,13 +194,13 @@ def _uses(context: Context, rows: pa.Table, model_digest: str) -> int:
     return len({model_digest} | {entry["model_digest"] for entry in entries if entry["test_digest"] == digest})
 
 
-def _on_reference(context: Context, candidate: Scorer, champion_run: tuple[int, str] | None) -> OnReference | None:
+def _on_reference(context: Context, candidate: Scorer, champion_run: tuple[int, str] | None, load: Load) -> OnReference | None:
     """Candidate and champion on the frozen rows; None where no rows are set aside, or the candidate learned from some."""
     found = reference.rows_of(context)
     if found is None or reference.num_learned(context, found[1]):
         return None
     frozen, rows, digest = found
-    champion = _champion(context, rows, champion_run, _reference_rows_that_taught)
+    champion = _champion(context, rows, champion_run, _reference_rows_that_taught, load)
     scores = {CANDIDATE: _scored(candidate, rows)} | _baselines_on_reference(context, rows)
     judged = Judged(rows, context.problem, scores, champion, candidate.thresholds)
     evaluated, days = compare(judged), rows[DAY].to_pylist()

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ml import snapshot
+from ml import requests, snapshot
 from ml.context import Context
 from ml.errors import DataError
 from ml.ledger import Champion
@@ -94,7 +94,7 @@ def _columns(said: dict[str, Any]) -> dict[str, Any]:
     return {
         "new_score": said.get("score"),
         "new_decision": decision if isinstance(decision, bool) else None,
-        "new_several": json.dumps({"scores": said["scores"], "decision": decision}) if "scores" in said else None,
+        "new_several": requests.several_of(said),
         "flipped": said.get("flipped"),
     }
 

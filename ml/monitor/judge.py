@@ -145,10 +145,11 @@ def _quality(known: Labelled, promised: Interval | None, problem: Problem) -> Dr
 
 def _calibration(known: Labelled, problem: Problem) -> list[DriftFinding]:
     """Per output, whether the mean of the scores is that of the labels; numbers are measured in their own deviations."""
-    labels, level = outputs(known.labels, problem), (1 - problem.drift.confidence) / len(outputs(known.labels, problem))
-    names = {name: name.replace(SCORE, "calibration") for name in labels}
-    scores = outputs(known.scores, problem)
-    return [_mean_gap(names[name], scores[name], labels[name], problem, level=level) for name in labels]
+    labels, scores = outputs(known.labels, problem), outputs(known.scores, problem)
+    level = (1 - problem.drift.confidence) / len(labels)
+    return [
+        _mean_gap(name.replace(SCORE, "calibration"), scores[name], truth, problem, level=level) for name, truth in labels.items()
+    ]
 
 
 def _mean_gap(subject: str, scores: Floats, labels: Floats, problem: Problem, *, level: float) -> DriftFinding:

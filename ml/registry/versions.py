@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,10 +104,14 @@ def tag(client: "MlflowClient", problem: str, version: int, tags: Mapping[str, s
 
     try:
         for name, value in tags.items():
-            twice(partial(client.set_model_version_tag, problem, str(version), name, value[:LONGEST_VALUE]))
+            _set_tag(client, problem, version, name, value[:LONGEST_VALUE])
     except MlflowException as error:
         if not absent(error):
             raise
+
+
+def _set_tag(client: "MlflowClient", problem: str, version: int, name: str, value: str) -> None:
+    twice(lambda: client.set_model_version_tag(problem, str(version), name, value))
 
 
 def twice(write: Callable[[], object]) -> None:
@@ -165,7 +168,7 @@ def _describe_version(client: "MlflowClient", problem: str, version: int, candid
     """A run may be judged again; card and tags follow the newest verdict."""
     client.update_model_version(problem, str(version), candidate.card[:LONGEST_DESCRIPTION])
     for name, value in candidate.all_tags.items():
-        client.set_model_version_tag(problem, str(version), name, value)
+        _set_tag(client, problem, version, name, value)
 
 
 def _upload(client: "MlflowClient", problem: Problem, run_id: str, candidate: Candidate) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ml import features, folds, metrics, targets
+from ml import features, folds, metrics, snapshot, targets
 from ml.features import encoder
 from ml.problem import Problem, Training
 from ml.records import FoldScores
@@ -32,12 +32,8 @@ def write(folder: Path, rows: pa.Table, problem: Problem) -> None:
         parts = {kind: rows.filter(pa.array(mask)) for kind, mask in zip(KINDS, fold, strict=True)}
         targets.refuse_poor(parts["teaches"]["_label"], problem, "train")
         encoding = features.fit(parts["teaches"], problem.features, timezone=problem.source.timezone)
-        module = encoder.build(encoding)
-        arrays: dict[str, npt.NDArray[Any]] = {}
-        for kind, part in parts.items():
-            raw = features.inputs(part, encoding.features, timezone=encoding.timezone)
-            packed = encoder.encode(module, raw) | {"label": targets.targets(part["_label"], problem).astype(np.float32)}
-            arrays |= {f"{kind}.{name}": array for name, array in packed.items()}
+        encoded = snapshot.encode(parts, encoding, problem)
+        arrays = {f"{kind}.{name}": array for kind, packed in encoded.items() for name, array in packed.items()}
         days = parts["judges"][DAY].to_numpy().astype("datetime64[D]").astype(np.int64)
         np.savez(folder / f"{number}.npz", allow_pickle=False, days=days, **arrays)
         (folder / f"{number}.json").write_text(json.dumps(encoder.sizes(encoding)))

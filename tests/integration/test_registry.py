@@ -184,7 +184,7 @@ def test_a_plain_client_without_this_project_gets_the_same_scores(registry, regi
     scorer = Scorer.load(model)
     expected = scorer.score(scorer.table(ROWS))
     assert answer["score"] == expected.tolist()
-    assert answer["decision"] == (expected >= scorer.threshold).tolist()
+    assert answer["decision"] == (expected >= scorer.thresholds[0]).tolist()
 
 
 def test_the_input_example_is_a_request_that_mlflows_own_server_would_answer(registry, registered):

@@ -75,7 +75,7 @@ def test_the_exported_model_takes_raw_rows_and_answers_alike(encoded, tmp_path):
     assert np.abs(scorer.score(rows.slice(1000)) - expected).max() < 1e-6
     example = json.loads((tmp_path / "model" / "example.json").read_text())
     assert np.abs(scorer.score(scorer.table(example["rows"])) - example["scores"]).max() < 1e-6
-    assert scorer.threshold == 0.4
+    assert scorer.thresholds == (0.4,)
 
 
 @pytest.mark.parametrize(

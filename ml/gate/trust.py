@@ -90,7 +90,8 @@ def _leaks(evaluated: Evaluated, problem: Problem) -> Iterator[Rule]:
     )
     if evaluated.effects:
         best = evaluated.effects[0]
-        alone = metrics.better(metric) * best.shuffled / whole
+        # Shuffling can make a model worse than a constant: no feature carries more than all there is.
+        alone = min(metrics.better(metric) * best.shuffled / whole, skill)
         told = f"{best.feature} alone carries {max(alone, 0):.0%} of the way to a perfect answer"
         yield rule(
             "no feature alone", alone, gate.feature_skill, alone <= gate.feature_skill, told + _look(alone, gate.feature_skill)

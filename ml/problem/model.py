@@ -166,7 +166,7 @@ class Gate(Section):
     believable_gain: float = Field(
         0.5, gt=0, le=1, description="share of the champion's remaining error that may vanish in one night"
     )
-    feature_skill: float = Field(0.5, gt=0, le=1, description="share of that way that one feature alone may carry")
+    feature_skill: float = Field(0.65, gt=0, le=1, description="share of that way that one feature alone may carry")
     maximum_size_mb: float | None = Field(None, gt=0, description="largest model, in megabytes on disk; no limit by default")
     maximum_latency_ms: float | None = Field(None, gt=0, description="slowest answer in the rehearsal; no limit by default")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="of every interval")

@@ -46,6 +46,7 @@ class Request:
     keys: list[str | None]
     rows: list[dict[str, Any]]
     answers: list[dict[str, Any]]  # score, decision and scores, as `Scorer.answers` tells them
+    arm: str = "champion"
 
     def only(self, places: Sequence[int]) -> "Request":
         """The same request with some of its rows."""

@@ -1,4 +1,4 @@
-"""From the bytes of a request to the bytes of its answer: pure, run in a worker thread."""
+"""From the bytes of a request to the bytes of its answer: pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,22 +31,22 @@ class Rows:
     columns: list[dict[str, Any]]
 
 
-def answer(model: Model, body: bytes, *, problem: str, served_at: datetime) -> tuple[bytes, Request]:
-    """Score the rows of a request with one model.
+def answer(model: Model, rows: Rows, problem: str, served_at: datetime) -> Request:
+    """Score rows with one model.
 
-    Returns: the JSON answer, and the request as the model saw it.
-    Raises: DataError: not JSON, not rows, or a value the model cannot take, with row number and column.
+    Returns: the request as the model saw it, with the answers.
+    Raises: DataError: a value the model cannot take, with row number and column.
     """
-    rows = parse(body)
     columns = [model.learned.row(row) for row in rows.columns] if model.learned.rules else rows.columns
-    scores = _scores(model, columns)
-    answers = model.scorer.answers(scores)
-    request_id = str(uuid4())
-    predictions = [{"key": key} | said for key, said in zip(rows.keys, answers, strict=True)]
-    version = model.id.version
-    reply = to_json({"problem": problem, "version": version, "request_id": request_id, "predictions": predictions})
-    logged = Request(request_id, problem, version, served_at, rows.keys, columns, answers)
-    return reply, logged
+    answers = model.scorer.answers(_scores(model, columns))
+    return Request(str(uuid4()), problem, model.id.version, served_at, rows.keys, columns, answers)
+
+
+def reply(request: Request) -> bytes:
+    """The JSON answer of an answered request."""
+    predictions = [{"key": key} | said for key, said in zip(request.keys, request.answers, strict=True)]
+    about = {"problem": request.problem, "version": request.version, "request_id": request.request_id}
+    return to_json(about | {"predictions": predictions})
 
 
 def parse(body: bytes) -> Rows:

@@ -5,10 +5,7 @@ version needs the token. Every answer that is not 2xx is {"error": "..."}.
 """
 
 import asyncio
-import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
@@ -17,18 +14,14 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from ml import problem as problems
 from ml.errors import ConfigError, DataError, EvergreenError, RefusedError, TransientError
 from ml.serving import describe
-from ml.serving.answer import TooLargeError, answer
-from ml.serving.live import LiveModel, Model
-from ml.serving.log import RequestLog
+from ml.serving.answer import TooLargeError, parse, reply
 from ml.serving.schemas import Answer, Failure, Question, Version
-from ml.serving.start import Starter, open_problems
+from ml.serving.service import Service
 from ml.settings import Settings
 
 MAX_BODY_BYTES = 32 * 2**20
-SCORING_THREADS = 2  # scoring mostly holds the interpreter: more threads cost, and one would let a large request block all
 STATUS: dict[type[Exception], int] = {
     TooLargeError: 413,
     DataError: 422,
@@ -47,63 +40,6 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     403: {"model": Failure, "description": "no token is configured, so versions cannot be moved over HTTP"},
     409: {"model": Failure, "description": "the version cannot serve; the old one goes on"},
 }
-
-
-class Service:
-    """All the service holds: live models, the request log, and threads to score in."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.live, self.broken = open_problems(settings)
-        self.starter = Starter(settings, self.live)
-        self.scoring = ThreadPoolExecutor(SCORING_THREADS, thread_name_prefix="score")
-        self.loading = ThreadPoolExecutor(1, thread_name_prefix="load")
-
-    @asynccontextmanager
-    async def running(self, _app: FastAPI) -> AsyncIterator[None]:
-        """From the first champion loaded to the last row of the request log written."""
-        self.log = RequestLog(self.settings.database_url, lambda request: self.live[request.problem].without_forgotten(request))
-        await asyncio.to_thread(self.starter.start)
-        yield
-        self.starter.stop()
-        self.scoring.shutdown()
-        self.loading.shutdown()
-        await asyncio.to_thread(self.log.close)
-
-    def problem(self, name: str) -> LiveModel:
-        """The live model of a problem, 404 for an unknown one; a problem file that came after the start is found here."""
-        if name not in self.live and name in problems.names(self.settings.problems):
-            found, self.broken = open_problems(self.settings, but=self.live)
-            self.live.update(found)
-            self.loading.submit(self.starter.adopt, found)
-        if name not in self.live:
-            why = self.broken.get(name, f"Known: {', '.join(self.live) or 'none'}.")
-            raise HTTPException(404, f"Unknown problem {name!r}. {why}")
-        return self.live[name]
-
-    def model(self, name: str) -> Model:
-        """The model that answers now, 503 when there is none."""
-        live = self.problem(name)
-        if (model := live.state.current) is None:
-            raise HTTPException(503, f"No model of {name!r} serves yet. {live.complaint or 'Promote a version first.'}")
-        return model
-
-    def authorise(self, request: Request) -> None:
-        """Let pass only who has the token."""
-        wanted = self.settings.serving_token
-        if not wanted:
-            raise HTTPException(403, "No token is configured, so this is switched off. Set EVERGREEN_SERVING_TOKEN and restart.")
-        given = request.headers.get("authorization", "").encode("latin-1")
-        if not hmac.compare_digest(given, f"Bearer {wanted}".encode()):
-            raise HTTPException(401, "Send the header 'Authorization: Bearer TOKEN' with the value of EVERGREEN_SERVING_TOKEN.")
-
-    def predict(self, name: str, body: bytes, logged: bool) -> bytes:
-        """Answer a request with the one model that is live as it begins."""
-        model = self.model(name)
-        reply, request = answer(model, body, problem=name, served_at=self.settings.now())
-        if logged:
-            self.log.put(model.hidden(request, self.live[name].problem.source.key))
-        return reply
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -152,11 +88,9 @@ def _routes(app: FastAPI, service: Service) -> None:
         """`log=false` keeps the rows out of the request log: for checks of the service itself, with the token."""
         service.problem(problem)
         if not log:
-            service.authorise(request)
-        body = await read_body(request)
-        return Response(
-            await loop().run_in_executor(service.scoring, service.predict, problem, body, log), media_type="application/json"
-        )
+            service.access.authorise(request.headers)
+        rows = await loop().run_in_executor(service.scoring, parse, await read_body(request))
+        return Response(reply(await service.answer(problem, rows, logged=log)), media_type="application/json")
 
 
 def _moves(app: FastAPI, service: Service) -> None:
@@ -171,7 +105,7 @@ def _moves(app: FastAPI, service: Service) -> None:
     )
     async def put_version(problem: str, request: Request) -> dict[str, Any]:
         """The version is loaded from the store, its digest compared, and its own example scored, before it takes over."""
-        service.authorise(request)
+        service.access.authorise(request.headers)
         live = service.problem(problem)
         wanted = _version(await read_body(request))
         await loop().run_in_executor(service.loading, live.serve, wanted, "deploy")
@@ -180,7 +114,7 @@ def _moves(app: FastAPI, service: Service) -> None:
     @app.delete("/problems/{problem}/version", summary="Answer no more", responses=_only(404) | REFUSALS, openapi_extra=_BEARER)
     async def delete_version(problem: str, request: Request) -> dict[str, Any]:
         """For a version that must not answer and has none before it."""
-        service.authorise(request)
+        service.access.authorise(request.headers)
         live = service.problem(problem)
         await loop().run_in_executor(service.loading, live.withdraw)
         return describe.short(live)

@@ -73,7 +73,7 @@ def build(sizes: dict[str, Any], *, task: str, training: Training, start: Head) 
     import keras
     from keras import layers
 
-    regularizer = keras.regularizers.L2(training.l2)
+    regularizer = keras.regularizers.L1L2(training.l1, training.l2)
     inputs, wide, deep = _sides(sizes, training, regularizer)
     hidden = _join(deep)
     for place, units in enumerate(training.layers):

@@ -10,6 +10,12 @@ from ml.problem import Problem, Training
 FILE = "tuned.json"
 
 
+def due(context: Context, *, asked: bool) -> bool:
+    """Whether this run searches before it trains: somebody asked, it does so every night, or the problem is new."""
+    tune = context.problem.tune
+    return asked or tune.nightly or (tune.first and context.ledger.champion(context.problem.name) is None)
+
+
 def keep(context: Context, values: dict[str, Any], *, trial: int) -> None:
     """Let later trainings use these values of [training]."""
     content = {"base": base(context.problem), "values": values, "run_key": context.run_key, "trial": trial}

@@ -28,20 +28,20 @@ def run(
     window: Annotated[str | None, typer.Option(help="2013-01-31 or 2013-01-01/2013-02-01; default: what is new")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="decide, but register nothing")] = False,
     tune: Annotated[
-        bool, typer.Option("--tune", help="search better settings before the training; else as [tune] nightly")
+        bool, typer.Option("--tune", help="search better settings before the training; else as [tune] nightly and first say")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run stages and print what each found out."""
     if stage and stage not in STAGES:
         raise typer.BadParameter(f"{stage!r} is no stage. Stages: {', '.join(STAGES)}.")
-    from ml import apart
+    from ml import apart, tuned
 
     context = open_run(problem, run_key or by_hand("run"), window=window, dry_run=dry_run)
     if not stage:
         apart.get_ready()
     records: dict[str, Record] = {}
-    for name in [stage] if stage else every(tune or context.problem.tune.nightly):
+    for name in [stage] if stage else every(tuned.due(context, asked=tune)):
         record = records[name] = run_stage(name, context)
         if isinstance(record, Ingested) and (why := nothing_new(record, context)):
             typer.echo(f"the run ends here: {why}", err=True)

@@ -57,6 +57,7 @@ class Training(Section):
     layers: tuple[int, ...] = Field((64, 32), description="units of the hidden layers")
     embedding: int = Field(8, ge=1, description="numbers per category value or word")
     dropout: float = Field(0.2, ge=0, lt=1, description="share of units dropped while training")
+    l1: float = Field(0.0, ge=0, description="weight of the absolute weights in the loss: drives needless ones to zero")
     l2: float = Field(1e-6, ge=0, description="weight of the squared weights in the loss")
     learning_rate: float = Field(0.002, gt=0, description="Adam's step size")
     batch_size: int = Field(512, ge=1, description="rows per step")

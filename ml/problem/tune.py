@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from ml.problem.section import Section
 
-Setting = Literal["layers", "embedding", "dropout", "l2", "learning_rate", "batch_size"]
+Setting = Literal["layers", "embedding", "dropout", "l1", "l2", "learning_rate", "batch_size"]
 
 
 class Range(Section):
@@ -40,6 +40,7 @@ class Tune(Section):
     """A search for better settings; it is judged by the folds of [split] protocol and never sees the test part."""
 
     nightly: bool = Field(False, description="search before every training; otherwise only when somebody asks")
+    first: bool = Field(False, description="search before the trainings of a new problem: as long as it has no champion")
     trials: int = Field(20, ge=1, description="most settings tried, the present ones among them")
     budget_minutes: float = Field(20, gt=0, description="longest time for all trials together, minutes")
     ladder: bool = Field(False, description="first grow the network until it overfits, then restrain it")

@@ -14,12 +14,13 @@ RUNGS: tuple[tuple[int, ...], ...] = ((4,), (16,), (64,), (64, 64), (256, 128), 
 RESTRAINTS: tuple[dict[str, Any], ...] = (
     {"dropout": 0.2},
     {"dropout": 0.5},
+    {"l1": 1e-5},
     {"l2": 1e-4},
     {"l2": 1e-2},
     {"dropout": 0.3, "l2": 1e-3},
     {"dropout": 0.5, "l2": 1e-2},
 )
-FREE = {"dropout": 0.0, "l2": 0.0}
+FREE = {"dropout": 0.0, "l1": 0.0, "l2": 0.0}
 OVERFITS = 1.02  # the validation loss has risen by this factor from its best epoch
 
 

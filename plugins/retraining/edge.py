@@ -66,9 +66,11 @@ def run_stage(name: str, problem: ProblemFile) -> dict[str, Any]:
 
 
 def tune_if_asked(problem: ProblemFile) -> None:
-    """Search better settings first where the form, or the problem for every night, asks for it; a retry goes on."""
+    """Search better settings first where the form or the problem asks for it; a retry goes on."""
+    from ml import tuned
+
     context = open_run(problem)
-    if get_current_context()["params"].get("tune") or context.problem.tune.nightly:
+    if tuned.due(context, asked=bool(get_current_context()["params"].get("tune"))):
         done(importlib.import_module("ml.tune").run(context))
 
 

@@ -60,6 +60,16 @@ def test_same_seed_same_weights_to_the_bit(encoded):
     assert not all(np.array_equal(a, b) for a, b in zip(one.model.get_weights(), other.model.get_weights(), strict=True))
 
 
+def test_the_penalties_shrink_what_the_layers_hold(encoded):
+    def hidden(**penalty) -> np.ndarray:
+        return np.abs(train(encoded, epochs=8, patience=8, **penalty).model.get_layer("hidden_0").get_weights()[0])
+
+    free, absolute, squared = hidden(l2=0.0), hidden(l1=0.01, l2=0.0), hidden(l2=0.03)
+    assert absolute.sum() < 0.8 * free.sum()
+    assert (squared**2).sum() < 0.8 * (free**2).sum()
+    assert (absolute < 0.01).mean() > 2 * (free < 0.01).mean()  # the absolute one drives needless weights to zero
+
+
 def test_a_loss_that_is_not_finite_stops(encoded):
     with pytest.raises(DataError, match=r"not finite.*learning_rate"):
         train(encoded, learning_rate=1e30)

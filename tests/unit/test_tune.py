@@ -111,7 +111,7 @@ def test_no_trial_begins_when_the_time_is_spent():
 
 def climbed(overfits_from: int) -> list[Trial]:
     def evaluate(values, seconds):
-        big = sum(values["layers"]) >= overfits_from and not values["dropout"] and not values["l2"]
+        big = sum(values["layers"]) >= overfits_from and not any(values.get(name) for name in ("dropout", "l1", "l2"))
         return scored(0.6, losses=(0.6, 0.5, 0.7 if big else 0.5), parameters=sum(values["layers"]))
 
     exploration = Exploration([], seconds=60, keep=lambda trials: None)
@@ -126,7 +126,7 @@ def test_the_ladder_grows_until_it_overfits_and_then_restrains_that_rung():
     assert [trial.values["layers"] for trial in rungs] == [[4], [16], [64]]
     restrained = trials[len(rungs) :]
     assert {tuple(trial.values["layers"]) for trial in restrained} == {(64,), (32,)}
-    assert all(trial.values["dropout"] or trial.values["l2"] for trial in restrained)
+    assert all(any(trial.values[name] for name in ("dropout", "l1", "l2")) for trial in restrained)
 
 
 def test_a_ladder_that_never_overfits_ends_at_its_top():

@@ -17,6 +17,7 @@ unexport VIRTUAL_ENV
 
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
+TEST = $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --no-loadscope-reorder
 DEMO = $(BIN)/python -m ml.embedded demo --problem $(PROBLEM) --nights $(NIGHTS) $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 .PHONY: help setup setup-dev demo down test test-all bench results screenshots check format lock
@@ -35,10 +36,10 @@ down: ## end what `make demo` left running
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m ml.embedded down $(ARGS); fi
 
 test: setup-dev ## the tests that take no minutes [ARGS="-k name"]
-	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	@$(TEST) -m "not slow" $(ARGS)
 
 test-all: setup-dev ## every test, with the scheduler, the browser and the faults
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(TEST) $(ARGS)
 
 bench: setup-dev ## measure speed and memory against their goals, on this machine (some minutes)
 	@set -e; for one in benchmarks/*.py; do \

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -13,6 +14,19 @@ from tests.object_store import ObjectStore
 
 hypothesis.settings.register_profile("steady", deadline=None)  # a busy machine is no finding
 hypothesis.settings.load_profile("steady")
+
+
+@pytest.hookimpl(optionalhook=True)  # only where several processes share the tests
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file of tests stays in one process, and so do those that share a scheduler: its start costs more than they do."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            whole = [folder for folder in ("tests/dags/", "tests/e2e/") if nodeid.startswith(folder)]
+            return whole[0] if whole else str(super()._split_scope(nodeid))
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -177,6 +177,7 @@ class Gate(Section):
         "manual", description="manual: a person is asked in Airflow before anything moves"
     )
     approval_hours: int = Field(72, ge=1, description="how long a person may take to answer; after that the answer is no")
+    approvers: tuple[str, ...] = Field((), description="Airflow users who may answer; everybody who may edit DAG runs by default")
     manual_moves: Literal["restore", "follow"] = Field(
         "restore",
         description="an alias champion moved by hand to a version that the gate did not let through: put back or obeyed",

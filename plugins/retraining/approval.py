@@ -35,6 +35,7 @@ def ask(problem: ProblemFile) -> Any:
         subject=f"{problem.title}: may a new version become the champion?",  # until the task knows which
         defaults=[ApprovalOperator.REJECT],
         params={"words": COMMENT},
+        assigned_users=[{"id": user, "name": user} for user in problem.approvers],
         response_timeout=timedelta(hours=problem.approval_hours),
         # Airflow counts a task that waits as one that runs: the next question must not wait for the answer to the last
         max_active_tis_per_dag=WAITING,
@@ -108,10 +109,8 @@ def _demand_shown(instance_id: Any, operator: Any) -> None:
 
     from ml.errors import RefusedError
 
-    about = {name: getattr(operator, name) for name in ("options", "subject", "body", "defaults", "multiple")}
-    shown = SUPERVISOR_COMMS.send(
-        CreateHITLDetailPayload(ti_id=instance_id, params=operator.serialized_params, assigned_users=[], **about)
-    )
+    about = {name: getattr(operator, name) for name in ("options", "subject", "body", "defaults", "multiple", "assigned_users")}
+    shown = SUPERVISOR_COMMS.send(CreateHITLDetailPayload(ti_id=instance_id, params=operator.serialized_params, **about))
     if shown.body != operator.body:
         raise RefusedError(
             "This task has asked before, about something else, and Airflow goes on showing that. Trigger this DAG anew to be "

@@ -6,7 +6,7 @@ A file is read here without `ml`, because every parse of every DAG file would pa
 import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from airflow.sdk.exceptions import AirflowTimetableInvalid
 SECTIONS = {
     "problem": ("name", "title", "owner", "description"),
     "source": ("timezone",),
-    "gate": ("approval", "approval_hours"),
+    "gate": ("approval", "approval_hours", "approvers"),
     "schedule": ("retrain", "monitor", "housekeeping"),
 }
 PROJECT = Path(__file__).resolve().parents[2]
@@ -43,11 +43,14 @@ class ProblemFile:
     housekeeping: str = "0 5 * * 0"
     approval: str = "manual"
     approval_hours: int = 72
+    approvers: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for field, value in vars(self).items():
-            if field != "approval_hours" and not isinstance(value, str):
+            if field not in ("approval_hours", "approvers") and not isinstance(value, str):
                 raise ProblemFileError(f"{field} = {value!r} is no text. Put it in quotes.")
+        if not isinstance(self.approvers, list | tuple) or not all(isinstance(one, str) and one for one in self.approvers):
+            raise ProblemFileError(f'[gate] approvers = {self.approvers!r} is no list of users. Write for example ["anna"].')
         if isinstance(self.approval_hours, bool) or not isinstance(self.approval_hours, int) or self.approval_hours < 1:
             raise ProblemFileError(
                 f"[gate] approval_hours = {self.approval_hours!r} is no number of hours. Write for example 72."

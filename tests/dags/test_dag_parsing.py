@@ -52,6 +52,7 @@ BROKEN = {
     "no zone": ('[problem]\nname = "broken"\n[source]\ntimezone = "Mars"\n', "timezone = 'Mars' is unknown"),
     "no approval": ('[problem]\nname = "broken"\n[gate]\napproval = "maybe"\n', "approval = 'maybe' is unknown"),
     "no hours": ('[problem]\nname = "broken"\n[gate]\napproval_hours = "3"\n', "approval_hours = '3' is no number of hours"),
+    "no users": ('[problem]\nname = "broken"\n[gate]\napprovers = "anna"\n', "approvers = 'anna' is no list of users"),
     "no quotes": ('[problem]\nname = "broken"\nowner = 3\n', "owner = 3 is no text"),
 }
 

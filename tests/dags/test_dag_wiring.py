@@ -76,7 +76,15 @@ def test_where_people_decide_they_are_asked_before_the_promotion_and_the_next_ni
     assert dag["side_by_side"] == {"approve": 16, "promote": 1, "announce": 1}
     assert dag["dagrun_timeout"] == (72 + 20) * 3600
     assert dag["tries"]["approve"]["RefusedError"] == "fail"
+    assert dag["approvers"] == {"approve": []}, "everybody who may edit runs"
     assert found["dags"]["retrain_flights"]["wiring"] == WIRING["retrain"], "a pending approval never lives in retrain"
+
+
+def test_where_the_file_names_who_may_approve_only_they_may(parse: Parse, tmp_path):
+    folder = write_problems(tmp_path / "problems", "flights", approval="manual")
+    file = folder / "flights.toml"
+    file.write_text(file.read_text().replace('approval = "manual"', 'approval = "manual"\napprovers = ["anna", "ben"]'))
+    assert parse(folder)["dags"]["promote_flights"]["approvers"] == {"approve": ["anna", "ben"]}
 
 
 def cron(dag):

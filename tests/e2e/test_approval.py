@@ -160,9 +160,11 @@ def test_a_person_is_asked_and_only_a_fitting_answer_moves_the_champion(stack, t
     driving.wait_for(lambda: httpx.get(service, trust_env=False).json().get("version") == 1, "the service to follow")
     assert alias(stack) == 1
 
-    # nobody answers: the time that Airflow waits is over, the real scheduler says no
+    # only those whom the problem names may answer, and nobody does: the time is over, the real scheduler says no
+    file.write_text(file.read_text().replace("[gate]\n", '[gate]\napprovers = ["somebody else"]\n', 1))
     one.trigger(PROMOTE, "silence", conf={"version": 2})
     driving.wait_for(lambda: waits(stack, "silence"), "the question about version 2")
+    assert answer_by_rest(stack, "silence", "Approve", "let me").status_code == 403
     with psycopg2.connect(stack._addresses.airflow) as connection, connection.cursor() as cursor:
         cursor.execute("UPDATE task_instance SET trigger_timeout = now() - interval '1 minute' WHERE run_id = 'silence'")
     states = driving.finished(one, PROMOTE, "silence")

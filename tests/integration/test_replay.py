@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from ml import ingest, metrics, prepare, register, replay, snapshot, targets, train, validate
+from ml import evaluate, gate, ingest, metrics, prepare, register, replay, snapshot, targets, train, validate
 from ml.cli.app import app
 from ml.context import Context, open_run
 from ml.errors import DataError
@@ -53,7 +53,8 @@ def test_a_version_repeats_itself_to_the_bit_and_says_what_has_changed(made, mon
 
 
 @pytest.mark.slow
-def test_a_private_night_says_what_it_promises_and_can_be_replayed(home):
+def test_a_private_night_says_what_it_promises_and_can_be_replayed(home, mlflow_url, monkeypatch):
+    monkeypatch.setenv("EVERGREEN_MLFLOW_URL", mlflow_url)
     context = open_run("flights", "private")
     training = context.problem.training.model_copy(update={"dp": Dp(noise=1.1)})
     context = Context(context.problem.model_copy(update={"training": training}), context.settings, "private")
@@ -69,7 +70,12 @@ def test_a_private_night_says_what_it_promises_and_can_be_replayed(home):
     scores = Scorer.load(context.file(MODEL)).score(rows)
     assert metrics.metric("auc", targets.targets(rows["_label"], context.problem), scores) > 0.58
     assert prepared.train.num_rows > 10_000
-    context.write(Registered(version=1, mlflow_run_id="", url=""))
+    evaluate.run(context)
+    gate.run(context)
+    found = register.run(context)
+    told = context.registry._client.get_run(found.mlflow_run_id).data.metrics
+    assert (told["privacy_epsilon"], told["privacy_delta"]) == (trained.epsilon, trained.delta)
+    context.write(found.model_copy(update={"version": 1}))  # whatever the gate said of so noisy a model
     assert replay.run(context, 1).same
 
 

@@ -14,7 +14,7 @@ from ml.embedded.stack import Stack
 from ml.settings import PROJECT
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # a scheduler that idles still costs a tenth of a core
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """PostgreSQL, MLflow, Airflow and the prediction service, on ports of their own; stopped at the end."""
     home = tmp_path_factory.mktemp("stack")

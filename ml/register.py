@@ -164,6 +164,9 @@ def _metrics(evaluated: Evaluated, trained: Trained) -> dict[str, float]:
         found |= {f"{name}/low": interval.low, f"{name}/high": interval.high} if interval else {}
     if trained.epsilon is not None and trained.delta is not None:
         found |= {"privacy_epsilon": trained.epsilon, "privacy_delta": trained.delta}
+    if (judged := trained.protocol) is not None:
+        found |= {f"validation/{judged.metric}": judged.value}
+        found |= {"validation/deviation": judged.deviation} if judged.deviation is not None else {}
     return found | {
         "calibration_error": evaluated.calibration_error,
         "threshold": evaluated.threshold,

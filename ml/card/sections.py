@@ -79,8 +79,20 @@ def data(problem: Problem, prepared: Prepared, trained: Trained) -> str:
     return (
         f"{shown}\n\nFrom `{problem.source.place}`, table `valid` at version {prepared.valid_version}, snapshot "
         f"`{prepared.rows_digest[:12]}`. {trained.num_parameters:,} parameters, weights of epoch "
-        f"{trained.best_epoch} of {trained.epochs}. Model `{trained.model_digest[:12]}`."
+        f"{trained.best_epoch} of {trained.epochs}. Model `{trained.model_digest[:12]}`.{_validation(problem, trained)}"
     )
+
+
+def _validation(problem: Problem, trained: Trained) -> str:
+    """What the protocol found, and its own noise."""
+    judged = trained.protocol
+    if judged is None:
+        return ""
+    folds = len(judged.scores)
+    noise = "fold to fold" if folds > 1 else "whole days left out by turns"
+    told = "" if judged.deviation is None else f" ± {judged.deviation:.4f} ({noise})"
+    by = problem.split.protocol + (f", {folds} folds" if folds > 1 else "")
+    return f" Validation ({by}): {judged.metric} {judged.value:.4f}{told}."
 
 
 def _mean(problem: Problem, part: Part) -> str:

@@ -121,7 +121,7 @@ class Trained(Record):
     best_epoch: int
     validation_loss: float
     training: dict[str, Any] = Field({}, description="the settings it was trained with, also where a search chose them")
-    protocol: FoldScores | None = Field(None, description="validation score and its noise, where the protocol has several folds")
+    protocol: FoldScores | None = Field(None, description="validation score and its noise")
     export_difference: float = Field(
         description="largest difference between exported and trained answers to raw rows; of numbers in standard deviations"
     )

@@ -63,8 +63,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it, beside the files; `started` says what the first weights were, `began_from` is the run they are of."""
+    """What came of it, beside the files; `started` says what the first weights were, `began_from` is the run they are of.
 
+    `validation` holds the answers to the validation part, shape (n,) or (n, k), of the network that has not learned from it.
+    """
+
+    validation: npt.NDArray[np.float64]
     history: dict[str, list[float]]
     best_epoch: int
     num_parameters: int
@@ -87,7 +91,9 @@ def work(job: Job, tell: Tell) -> Outcome:
     machine.settle(training.threads)
     learner, started = _begin(job, job.parts["train"], job.parts["validation"], training)
     fitted = fit.learn(learner, tell, checkpoint=_checkpoint(job, CHECKPOINTS[0], tell), alive=lambda: tell({}))
-    thresholds = _thresholds(job.problem, job.parts["validation"], fitted.model)  # before it learns from these rows too
+    validation = job.parts["validation"]
+    answers = fit.predict(fitted.model, validation)  # before it learns from these rows too
+    thresholds = _thresholds(job.problem, validation["label"], answers)
     last, history, fits = learner, fitted.history, [learner.looks(len(fitted.history["loss"]))]
     if training.refit:
         last, losses = _refitted(job, fitted.best_epoch, tell)
@@ -96,6 +102,7 @@ def work(job: Job, tell: Tell) -> Outcome:
     curves.write(job.scratch / CURVES, history)
     difference = _export(job, last.model, last.start.scale, thresholds)
     return Outcome(
+        validation=answers,
         history=history,
         best_epoch=fitted.best_epoch,
         num_parameters=fitted.model.count_params(),
@@ -182,13 +189,12 @@ def _about(job: Job, thresholds: list[float]) -> dict[str, Any]:
     }
 
 
-def _thresholds(problem: Problem, validation: Arrays, model: "keras.Model") -> list[float]:
+def _thresholds(problem: Problem, known: npt.NDArray[Any], answers: npt.NDArray[np.float64]) -> list[float]:
     """The cheapest threshold of every output that decides yes or no, on the validation part."""
     if not problem.task.decides:
         return []
-    size, cost = len(validation["label"]), problem.success.cost
-    labels = validation["label"].astype(np.float64).reshape(size, -1)
-    scores = fit.predict(model, validation).reshape(size, -1)
+    size, cost = len(known), problem.success.cost
+    labels, scores = known.astype(np.float64).reshape(size, -1), answers.reshape(size, -1)
     return [
         metrics.cheapest_threshold(
             labels[:, place], scores[:, place], false_positive=cost.false_positive, false_negative=cost.false_negative

@@ -34,8 +34,7 @@ def write(folder: Path, rows: pa.Table, problem: Problem) -> None:
         encoding = features.fit(parts["teaches"], problem.features, timezone=problem.source.timezone)
         encoded = snapshot.encode(parts, encoding, problem)
         arrays = {f"{kind}.{name}": array for kind, packed in encoded.items() for name, array in packed.items()}
-        days = parts["judges"][DAY].to_numpy().astype("datetime64[D]").astype(np.int64)
-        np.savez(folder / f"{number}.npz", allow_pickle=False, days=days, **arrays)
+        np.savez(folder / f"{number}.npz", allow_pickle=False, days=days_of(parts["judges"]), **arrays)
         (folder / f"{number}.json").write_text(json.dumps(encoder.sizes(encoding)))
 
 
@@ -46,7 +45,7 @@ def judge(folder: Path, problem: Problem, training: Training) -> FoldScores:
     """
     scores: list[float] = []
     fitted: list[fit.Fitted] = []
-    left_out: tuple[float, ...] = ()
+    without: tuple[float, ...] = ()
     files = sorted(folder.glob("*.npz"), key=lambda path: int(path.stem))
     for path in files:
         with np.load(path) as arrays:
@@ -56,14 +55,14 @@ def judge(folder: Path, problem: Problem, training: Training) -> FoldScores:
         one = fit.fit(teaches, judges, sizes=sizes, task=problem.problem.task, training=training, progress=lambda told: None)
         labels, answers = judges["label"].astype(np.float64), fit.predict(one.model, judges)
         scores.append(metrics.metric(problem.success.metric, labels, answers))
-        left_out = _left_out(problem.success.metric, labels, answers, days) if len(files) == 1 else ()
+        without = left_out(problem.success.metric, labels, answers, days) if len(files) == 1 else ()
         fitted.append(one)
     return FoldScores(
         metric=problem.success.metric,
         scores=tuple(scores),
         value=float(np.mean(scores)),
-        deviation=float(np.std(scores, ddof=1)) if len(scores) > 1 else jackknife(left_out),
-        left_out=left_out,
+        deviation=float(np.std(scores, ddof=1)) if len(scores) > 1 else jackknife(without),
+        left_out=without,
         epochs=tuple(one.best_epoch for one in fitted),
         history={name: fitted[-1].history[name] for name in ("loss", "val_loss")},
         num_parameters=fitted[-1].model.count_params(),
@@ -87,8 +86,15 @@ def _part(arrays: Any, kind: str) -> Arrays:
     return {name.partition(".")[2]: arrays[name] for name in arrays.files if name.startswith(f"{kind}.")}
 
 
-def _left_out(metric: str, labels: Floats, answers: Floats, days: npt.NDArray[np.int64]) -> tuple[float, ...]:
-    return tuple(metrics.metric(metric, labels[days != day], answers[days != day]) for day in np.unique(days))
+def days_of(rows: pa.Table) -> npt.NDArray[np.int64]:
+    """The day of every row, counted from 1970, shape (n,)."""
+    return np.asarray(rows[DAY].to_numpy().astype("datetime64[D]").astype(np.int64))
+
+
+def left_out(metric: str, labels: Floats, answers: Floats, days: npt.NDArray[np.int64]) -> tuple[float, ...]:
+    """The score without each of the days; nothing when one day holds all of a class, so that it cannot be left out."""
+    found = tuple(metrics.metric(metric, labels[days != day], answers[days != day]) for day in np.unique(days))
+    return found if np.isfinite(found).all() else ()
 
 
 def jackknife(left_out: Sequence[float]) -> float | None:

@@ -11,7 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ml import apart, snapshot, tuned
+import numpy as np
+import numpy.typing as npt
+
+from ml import apart, metrics, snapshot, tuned
 from ml.context import Context
 from ml.features import Encoding, encoder
 from ml.problem import Problem
@@ -57,7 +60,7 @@ def _train(context: Context, rows_digest: str) -> Trained:
     parts = {part: snapshot.arrays_of(context, part) for part in snapshot.PARTS}
     outcome = _fit(context, parts, rows_digest)
     context.store.write_json(context.name(HISTORY), outcome.history)
-    judged = _protocol(context)
+    judged = _protocol(context) or _holdout(context, parts["validation"]["label"], outcome)
     baselines.write(context, encoder.sizes(snapshot.encoding_of(context)))
     log.info("train: began with %s, best epoch %d of %d", outcome.started, outcome.best_epoch, len(outcome.history["loss"]))
     return Trained(
@@ -130,13 +133,33 @@ def job_digest(problem: Problem, encoding: Encoding, rows_digest: str, champion:
 
 
 def _protocol(context: Context) -> FoldScores | None:
-    """The validation score by every fold, in a process of its own; the network of a holdout has been judged by its one fold."""
+    """The validation score by every fold, in a process of its own; nothing where the protocol has one fold, the holdout."""
     if context.record(Prepared).num_folds == 1:
         return None
     with tempfile.TemporaryDirectory(prefix="folds-") as folder:
         judged = apart.run(protocol.whole_alone, Path(folder), snapshot.frozen(context), context.problem)
     log.info("train: %s %.4f over %d folds, deviation %.4f", judged.metric, judged.value, len(judged.scores), judged.deviation)
     return judged
+
+
+def _holdout(context: Context, known: npt.NDArray[Any], outcome: job.Outcome) -> FoldScores | None:
+    """What the trained network reached on the validation part, its one fold, and how sure that is; nothing of an output that
+    is the same in all rows.
+    """
+    metric, labels = context.problem.success.metric, known.astype(np.float64)
+    if not np.isfinite(value := metrics.metric(metric, labels, outcome.validation)):
+        return None
+    left_out = protocol.left_out(metric, labels, outcome.validation, protocol.days_of(snapshot.rows_of(context, "validation")))
+    return FoldScores(
+        metric=metric,
+        scores=(value,),
+        value=value,
+        deviation=protocol.jackknife(left_out),
+        left_out=left_out,
+        epochs=(outcome.best_epoch,),
+        history={name: outcome.history[name] for name in ("loss", "val_loss")},
+        num_parameters=outcome.num_parameters,
+    )
 
 
 def _listener(context: Context, scratch: Path) -> Callable[[Any], None]:

@@ -30,6 +30,9 @@ def test_a_killed_training_goes_on_from_the_store(home, monkeypatch, caplog):
     assert one.export_difference <= 1e-6
     assert one.made_on["cpu"] and one.made_on["threads"] == "1" and len(one.made_on["lock"]) == 64
     assert len(calm.store.read_json(calm.name(HISTORY))["refit_loss"]) == one.best_epoch
+    assert one.protocol is not None and one.protocol.metric == "auc" and one.protocol.epochs == (one.best_epoch,)
+    assert 0.6 < one.protocol.value < 0.9 and len(one.protocol.left_out) > 2
+    assert one.protocol.deviation is not None and 0.001 < one.protocol.deviation < 0.1
 
     for fit_, judged in enumerate((True, False)):  # in the fit that the validation part stops, in the one that learns from it too
         killed = prepared(f"killed-{fit_}")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ml import card
-from ml.records import Effect, Example, Gap, Interval, Part, Prepared, Reference, Scores, Trained
+from ml.records import Effect, Example, FoldScores, Gap, Interval, Part, Prepared, Reference, Scores, Trained
 from tests.integration.state_kit import make_evaluated, make_problem, make_verdict, problem_of
 
 PART = Part(first=date(2013, 1, 1), last=date(2013, 1, 20), num_rows=800, positive_rate=0.24)
@@ -53,6 +53,17 @@ def test_says_what_differential_privacy_promises_and_what_not():
     text = render(trained=TRAINED.model_copy(update={"epsilon": 1.784, "delta": 1e-5}))
     assert "less for a person with several: epsilon 1.78 at delta 1e-05. Not covered: vocabularies" in text
     assert "epsilon" not in render()
+
+
+def test_says_what_the_protocol_found_and_how_sure_that_is():
+    def told(**judged) -> str:
+        about = {"metric": "auc", "value": 0.71234, "history": {}, "epochs": (2,), "num_parameters": 9}
+        return render(trained=TRAINED.model_copy(update={"protocol": FoldScores(**about | judged)}))
+
+    one = told(scores=(0.71234,), deviation=0.0123)
+    assert "Validation (holdout): auc 0.7123 ± 0.0123 (whole days left out by turns)." in one
+    assert "Validation (holdout, 2 folds): auc 0.7123 ± 0.0200 (fold to fold)." in told(scores=(0.7, 0.72), deviation=0.02)
+    assert "auc 0.7123." in told(scores=(0.71234,), deviation=None)
 
 
 def several(**changes):

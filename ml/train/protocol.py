@@ -31,6 +31,7 @@ def write(folder: Path, rows: pa.Table, problem: Problem) -> None:
     for number, fold in enumerate(folds.of(rows, problem.split)):
         parts = {kind: rows.filter(pa.array(mask)) for kind, mask in zip(KINDS, fold, strict=True)}
         targets.refuse_poor(parts["teaches"]["_label"], problem, "train")
+        targets.refuse_poor(parts["judges"]["_label"], problem, f"judging (fold {number + 1})")
         encoding = features.fit(parts["teaches"], problem.features, timezone=problem.source.timezone)
         encoded = snapshot.encode(parts, encoding, problem)
         arrays = {f"{kind}.{name}": array for kind, packed in encoded.items() for name, array in packed.items()}

@@ -5,9 +5,11 @@ from datetime import date, timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from ml import problem as problems
+from ml.errors import DataError
 from ml.problem import Feature, Split, Training
 from ml.settings import PROJECT
 from ml.split import split_rows
@@ -65,3 +67,10 @@ def test_jackknife_of_a_mean_is_its_standard_error():
     left = [np.delete(values, place).mean() for place in range(4)]
     assert protocol.jackknife(left) == pytest.approx(values.std(ddof=1) / 2)
     assert protocol.jackknife([1.0]) is None
+
+
+def test_a_fold_in_which_every_label_is_the_same_is_named(tmp_path):
+    rows, about = frozen(Split(protocol="rolling", folds=3, validation_days=4, test_days=4, minimum_rows=9))
+    calm = pc.and_(rows["_label"], pc.less(rows["_day"], "2013-01-13"))  # from then on nothing is late
+    with pytest.raises(DataError, match=r"In the judging \(fold 2\) part every .* lengthen that part"):
+        protocol.write(tmp_path, rows.set_column(rows.column_names.index("_label"), "_label", calm), about)

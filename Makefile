@@ -64,7 +64,8 @@ format: setup-dev ## mend style as far as that can be done by itself
 lock: setup ## pin what pyproject.toml asks for, by hash; versions that still fit stay [ARGS=--upgrade]
 	@$(COMPILE) $(ARGS) pyproject.toml -o requirements.txt
 	@$(COMPILE) $(ARGS) --group dev -c requirements.txt -o requirements-dev.txt
-	@echo "requirements.txt and requirements-dev.txt are written; 'make setup' installs them"
+	@$(COMPILE) --group serving -c requirements.txt -o requirements-serving.txt
+	@echo "requirements.txt, requirements-dev.txt and requirements-serving.txt are written; 'make setup' installs them"
 
 $(BIN)/python:
 	@set -e; \

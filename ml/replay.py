@@ -65,7 +65,8 @@ def run(context: Context, version: int) -> Replay:
         asked = _job(then, problem, rows, made.trained, Path(folder))
         apart.run(job.work, asked, watchdog=problem.training.watchdog, told=lambda content: None)
         test = rows.filter(pc.equal(rows["_part"], "test"))
-        before, after = (Scorer.load(model).score(test) for model in (_model(then, made.trained), asked.model))
+        folders = (_model(then, made.trained), asked.model)
+        before, after = (Scorer.load(folder, reference=True).score(test) for folder in folders)
     differ = np.abs(before - after)
     return Replay(
         version=version,

@@ -1,4 +1,7 @@
-"""An exported model: raw rows in, scores out. The same code scores in evaluation, in the service and in tests."""
+"""An exported model: raw rows in, scores out. The same code scores in evaluation, in the service and in tests.
+
+Where the model folder says that its LiteRT export answers like its SavedModel, that is what runs: TensorFlow is not imported.
+"""
 
 import json
 import math
@@ -7,17 +10,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ml import features, metrics
+from ml import exports, features, metrics
 from ml.errors import DataError
+from ml.features import columns
 from ml.problem import TASKS, Feature
 from ml.redaction import Rule
 from ml.tables import ARROW_TYPES
+
+if TYPE_CHECKING:
+    from ml.exports.loader import Model
 
 Floats = npt.NDArray[np.float64]
 Decision = bool | str | list[str] | None
@@ -34,7 +41,7 @@ WANTED = {
 
 @dataclass(frozen=True)
 class Scorer:
-    """A model folder: `saved_model/`, `model.json`, `example.json`."""
+    """A model folder: `saved_model/`, `model.json`, `example.json`; with `exports.json` other forms of it too."""
 
     version_dir: Path
     columns: dict[str, Feature]
@@ -43,11 +50,14 @@ class Scorer:
     outputs: tuple[str, ...] = ()  # names of what it answers, in order
     thresholds: tuple[float, ...] = ()  # of each output that says yes or no
     redact: dict[str, Rule] = field(default_factory=dict)  # what the rows that it learned from went through
+    reference: bool = False  # run the SavedModel, whatever else there is
 
     @classmethod
-    def load(cls, model_dir: Path) -> Self:
+    def load(cls, model_dir: Path, *, reference: bool = False) -> Self:
         """Read a model folder and warm the model with its own example.
 
+        Args:
+            reference: run the SavedModel also where a LiteRT export was found to answer like it.
         Raises: DataError: the folder holds no whole model.
         """
         try:
@@ -61,6 +71,7 @@ class Scorer:
                 tuple(about["outputs"]),
                 tuple(about["thresholds"]),
                 about.get("redact", {}),
+                reference,
             )
             scorer.score(scorer.table(scorer.example["rows"]))
         except (OSError, KeyError, ValueError) as error:
@@ -97,6 +108,15 @@ class Scorer:
         ]
 
     @cached_property
+    def core(self) -> "Model | None":
+        """The LiteRT export with its encoder, safe in many threads at once; None where the SavedModel runs."""
+        if self.reference or "litert" not in exports.published(self.version_dir):
+            return None
+        from ml.exports import loader
+
+        return loader.Model(self.version_dir)
+
+    @cached_property
     def _call(self) -> Any:
         import tensorflow as tf
 
@@ -125,19 +145,35 @@ class Scorer:
 
         Raises: DataError: a column of the model is missing in `rows`.
         """
-        import tensorflow as tf
-
         absent = [name for name in self.columns if name not in rows.column_names]
         if absent:
             raise DataError(f"The model at {self.version_dir} needs column {absent[0]!r}; these rows hold {rows.column_names}.")
+        pieces = [rows.slice(start, CHUNK) for start in range(0, rows.num_rows, CHUNK)]
+        if self.core is None:
+            parts = [self._by_saved_model(piece) for piece in pieces]
+        else:
+            parts = [self.core.run(columns.encode(piece, self.core.encoder.plan)) for piece in pieces]
+        return np.concatenate(parts).astype(np.float64) if parts else self._nothing
+
+    def score_rows(self, rows: Sequence[Mapping[str, Any]]) -> Floats:
+        """The same for few rows that were checked before: every column is there, times are ISO texts with an offset or datetimes.
+
+        Raises: DataError, OverflowError: a value that the model cannot take.
+        """
+        if self.core is None:
+            return self.score(self.table(rows))
+        return self.core.score(rows).astype(np.float64) if rows else self._nothing
+
+    @property
+    def _nothing(self) -> Floats:
+        return np.zeros((0, len(self.outputs)) if len(self.outputs) > 1 else 0)
+
+    def _by_saved_model(self, rows: pa.Table) -> npt.NDArray[Any]:
+        import tensorflow as tf
+
         raw = features.inputs(rows, self.columns, timezone=self.timezone)
         call = self._call.signatures["serving_default"]
-        parts = [
-            call(**{name: tf.constant(column[start : start + CHUNK]) for name, column in raw.items()})["score"].numpy()
-            for start in range(0, rows.num_rows, CHUNK)
-        ]
-        empty = np.zeros((0, len(self.outputs)) if len(self.outputs) > 1 else 0)
-        return np.concatenate(parts).astype(np.float64) if parts else empty
+        return np.asarray(call(**{name: tf.constant(column) for name, column in raw.items()})["score"].numpy())
 
 
 def in_words(answer: Mapping[str, Any]) -> str:

@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ml import features, targets
+from ml import targets
 from ml.context import Context
 from ml.errors import DataError
-from ml.features import Encoding, encoder
+from ml.features import Encoding, columns, layout
 from ml.problem import Feature, Problem
 from ml.redaction import Rule
 from ml.split import PARTS as PARTS
@@ -126,11 +126,10 @@ def encode(parts: Mapping[str, pa.Table], encoding: Encoding, problem: Problem) 
     Args:
         parts: rows with the features and `_label`, by any name.
     """
-    module = encoder.build(encoding)
+    plan = layout(encoding)
 
     def encoded(rows: pa.Table) -> Arrays:
-        packed = encoder.encode(module, features.inputs(rows, encoding.features, timezone=encoding.timezone))
-        return packed | {"label": targets.targets(rows["_label"], problem).astype(np.float32)}
+        return columns.encode(rows, plan) | {"label": targets.targets(rows["_label"], problem).astype(np.float32)}
 
     return {name: encoded(rows) for name, rows in parts.items()}
 

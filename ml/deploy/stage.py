@@ -101,7 +101,7 @@ def _ask(
     if answer["version"] != version.version:
         raise WrongAnswerError(f"The service was given version {version.version} and answers with version {answer['version']}.")
     served = np.array([_scores(prediction) for prediction in answer["predictions"]], dtype=np.float64)
-    difference = np.max(np.abs(served - np.array(scores)))
+    difference = np.max(np.abs(served - np.array(scores)) / np.maximum(1.0, np.abs(scores)))  # float32 knows seven digits
     if not difference <= deployment.context.problem.serving.tolerance:
         raise WrongAnswerError(
             f"Version {version.version} in service scores its own example otherwise than in training: by up to {difference:.3g}, "

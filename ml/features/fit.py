@@ -1,7 +1,9 @@
 """What an encoder knows: vocabularies and statistics, counted with Arrow on the training part."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -59,13 +61,37 @@ def inputs(rows: pa.Table, features: Mapping[str, Feature], *, timezone: str) ->
 
 def _input(column: pa.ChunkedArray, kind: str, timezone: str) -> npt.NDArray[Any]:
     if kind in NUMERIC:
-        numbers = column.cast(pa.float32()) if kind == "number" else column.cast(pa.int8()).cast(pa.float32())
-        return np.asarray(numbers.fill_null(float("nan")).to_numpy(), dtype=np.float32)
+        return numbers(column)
     if kind == "datetime":
-        moments = column.cast(pa.timestamp("s", "UTC"), safe=False).combine_chunks().dictionary_encode()  # many rows share one
-        local = pc.local_timestamp(moments.dictionary.cast(pa.timestamp("s", timezone)))
-        column = pc.take(pc.strftime(local, "%Y-%m-%dT%H:%M:%S"), moments.indices)
+        moments, places = local_moments(column, timezone)
+        column = pc.take(pc.strftime(moments, "%Y-%m-%dT%H:%M:%S"), places)
     return np.asarray(column.cast(pa.string()).fill_null(MISSING).to_numpy(zero_copy_only=False), dtype=object)
+
+
+def numbers(column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
+    """Numbers or booleans as float32, shape (n,), NaN for missing ones."""
+    plain = column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
+    return np.asarray(plain.cast(pa.float32()).fill_null(float("nan")).to_numpy(), dtype=np.float32)
+
+
+def local_moments(column: pa.ChunkedArray, timezone: str) -> tuple[pa.Array, pa.Array]:
+    """Local times to the second, each once because many rows share one, and which of them every row has; null: none."""
+    seconds = pc.floor_temporal(column.cast(pa.timestamp("us", "UTC"), safe=False), unit="second").cast(pa.timestamp("s", "UTC"))
+    moments = seconds.combine_chunks().dictionary_encode()
+    local = pc.local_timestamp(moments.dictionary.cast(pa.timestamp("s", timezone)))
+    return _summer_after_2037(moments.dictionary, local, ZoneInfo(timezone)), moments.indices
+
+
+def _summer_after_2037(moments: pa.Array, local: pa.Array, zone: ZoneInfo) -> pa.Array:
+    """Arrow's time zones end with the tables of 2037, after which it knows no summer time; Python's rules go on to 9999."""
+    late = pc.and_(pc.greater_equal(moments, _OF_2037), pc.less(moments, _OF_9999))
+    if not pc.any(late).as_py():
+        return local
+    right = [moment.astimezone(zone).replace(tzinfo=None) for moment in moments.filter(late).to_pylist()]
+    return pc.replace_with_mask(local, late, pa.array(right, pa.timestamp("s")))
+
+
+_OF_2037, _OF_9999 = (pa.scalar(datetime(year, 1, 1, tzinfo=UTC), pa.timestamp("s", "UTC")) for year in (2037, 9999))
 
 
 def words(texts: pa.Array) -> pa.ChunkedArray:
@@ -76,8 +102,8 @@ def words(texts: pa.Array) -> pa.ChunkedArray:
 
 def _learn(name: str, feature: Feature, column: pa.ChunkedArray, timezone: str) -> Statistics:
     if feature.type == "number":
-        numbers = _input(column, feature.type, timezone)
-        known = numbers[np.isfinite(numbers)].astype(np.float64)
+        values = numbers(column)
+        known = values[np.isfinite(values)].astype(np.float64)
         if len(known) == 0:
             raise DataError(
                 f"Feature {name!r} has no value in any training row. Remove it from [features], or look why the source "
@@ -93,8 +119,8 @@ def _learn(name: str, feature: Feature, column: pa.ChunkedArray, timezone: str) 
 
 
 def zip_prefix(values: pa.Array, feature: Feature) -> pa.Array:
-    """The leading characters of a postal code."""
-    return pc.binary_slice(values.cast(pa.binary()), 0, feature.prefix).cast(pa.string())
+    """The leading characters of a postal code, missing where the cut would go through a character that is no ASCII."""
+    return pc.if_else(pc.string_is_ascii(values), pc.utf8_slice_codeunits(values, 0, feature.prefix), MISSING)
 
 
 def _frequent(values: pa.Array, feature: Feature) -> tuple[str, ...]:

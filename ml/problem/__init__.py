@@ -2,7 +2,7 @@
 
 from ml.problem.data import Feature, FeatureType, History, Limit, Source
 from ml.problem.load import load, names
-from ml.problem.model import Dp, Drift, Gate, Split, Success, Training, Watchdog
+from ml.problem.model import Dp, Drift, Gate, Serving, Split, Success, Target, Training, Watchdog
 from ml.problem.problem import Problem
 from ml.problem.section import Section
 from ml.problem.task import TASKS, Metric, Task
@@ -19,9 +19,11 @@ __all__ = [
     "Metric",
     "Problem",
     "Section",
+    "Serving",
     "Source",
     "Split",
     "Success",
+    "Target",
     "Task",
     "Training",
     "Watchdog",

@@ -8,6 +8,7 @@ from ml.problem.section import Section
 from ml.problem.task import Metric
 
 Baseline = Literal["prior", "median", "last", "linear", "boosting"]
+Target = Literal["litert", "litert_float16", "litert_int8", "litert_int8_full", "litert_pruned", "onnx", "browser"]
 LEAST_NOISE = 0.3  # below it epsilon is over 100
 
 
@@ -189,6 +190,19 @@ class Serving(Section):
 
     rollout: Literal["direct"] = Field("direct", description="loaded beside the old one, verified, then swapped at once")
     tolerance: float = Field(1e-5, gt=0, description="largest difference between served and evaluated score of the example")
+    targets: tuple[Target, ...] = Field(
+        ("litert",),
+        description="exports beside the SavedModel; the service runs litert, which is like it to 1e-5, with a fifteenth of the "
+        "memory. litert_float16, litert_int8 (dynamic range), litert_int8_full and litert_pruned are smaller and answer a little "
+        "otherwise; browser is a page around onnx",
+    )
+    export_tolerance: float = Field(
+        0.1,
+        gt=0,
+        description="largest difference of a quantised or pruned export from the SavedModel on any test row, in probability or "
+        "in standard deviations of the label; others are held to 1e-5",
+    )
+    pruned_share: float = Field(0.5, gt=0, lt=1, description="litert_pruned: share of the dense layers' weights that is left out")
 
 
 class Drift(Section):

@@ -14,14 +14,15 @@ from ml.records.evaluation import (
     Reference,
     Scores,
 )
+from ml.records.export import Exported
 from ml.records.record import Record
 from ml.records.search import FoldScores, Tuned
 from ml.records.verdict import Rule, Verdict
 from ml.window import Window
 
 __all__ = [
-    "Answer", "Deployed", "DriftFinding", "Effect", "Evaluated", "Example", "FoldScores", "Followed", "Gap", "Ingested",
-    "Interval", "Monitored", "Part", "Prepared", "Promoted", "Question", "Record", "Reference", "Registered", "Rule",
+    "Answer", "Deployed", "DriftFinding", "Effect", "Evaluated", "Example", "Exported", "FoldScores", "Followed", "Gap",
+    "Ingested", "Interval", "Monitored", "Part", "Prepared", "Promoted", "Question", "Record", "Reference", "Registered", "Rule",
     "RuleResult", "Scores", "Trained", "Tuned", "Vacuumed", "Validated", "Verdict",
 ]  # fmt: skip
 
@@ -125,6 +126,7 @@ class Trained(Record):
     export_difference: float = Field(
         description="largest difference between exported and trained answers to raw rows; of numbers in standard deviations"
     )
+    exports: tuple[Exported, ...] = Field((), description="the other forms of the model, the SavedModel first")
     started: str = Field("", description="what the first weights were")
     began_from: str = Field("", description="run key of the champion whose weights it began with; empty: random ones")
     epsilon: float | None = Field(

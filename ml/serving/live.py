@@ -183,8 +183,10 @@ class LiveModel:
 
 
 def _example_difference(scorer: Scorer) -> float:
-    """Largest difference to the scores the training saw; NaN when any is no number, infinite without examples."""
+    """Largest difference to the scores the training saw, of numbers above 1 in relation to them; NaN when any is no number,
+    infinite without examples.
+    """
     example: dict[str, Any] = scorer.example
     scores = scorer.score(scorer.table(example["rows"]))
     wanted = np.asarray(example["scores"], dtype=np.float64)
-    return float(np.max(np.abs(scores - wanted))) if len(wanted) else float("inf")
+    return float(np.max(np.abs(scores - wanted) / np.maximum(1.0, np.abs(wanted)))) if len(wanted) else float("inf")

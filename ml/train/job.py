@@ -1,5 +1,6 @@
 """What happens in the training's own process: fit, choose thresholds, export, prove that the export answers alike."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ml import features, metrics
+from ml import exports, features, metrics
 from ml.apart import Tell
 from ml.errors import ConfigError, DataError
-from ml.features import Encoding, encoder
+from ml.features import Encoding, columns, encoder
 from ml.problem import Problem, Training
+from ml.records import Exported
 from ml.scoring import Scorer
 from ml.snapshot import CHECKPOINTS, CURVES, WEIGHTS
 from ml.train import curves, export, fit, machine, missing, private, warm
@@ -72,7 +74,7 @@ class Outcome:
     history: dict[str, list[float]]
     best_epoch: int
     num_parameters: int
-    export_difference: float
+    exports: tuple[Exported, ...]
     started: str
     began_from: str
     made_on: dict[str, str]
@@ -100,13 +102,13 @@ def work(job: Job, tell: Tell) -> Outcome:
         history, fits = history | {"refit_loss": losses}, [*fits, last.looks(len(losses))]
     warm.save(job.scratch / WEIGHTS, last.model)
     curves.write(job.scratch / CURVES, history)
-    difference = _export(job, last.model, last.start.scale, thresholds)
+    exported = _export(job, last.model, last.start.scale, thresholds)
     return Outcome(
         validation=answers,
         history=history,
         best_epoch=fitted.best_epoch,
         num_parameters=fitted.model.count_params(),
-        export_difference=difference,
+        exports=exported,
         started=started,
         began_from=job.champion.run_key if job.champion and started == TAKEN_OVER else "",
         made_on=machine.about(training.threads),
@@ -158,22 +160,36 @@ def _begin(job: Job, train: Arrays, validation: Arrays | None, training: Trainin
     return learner, TAKEN_OVER
 
 
-def _export(job: Job, model: "keras.Model", scale: npt.NDArray[np.float64], thresholds: list[float]) -> float:
-    """Write the model folder; returns the largest difference between its answers to raw rows and the network's own."""
-    encoding = job.encoding
-    example = export.typical(encoding)
-    raw = features.inputs(example, encoding.features, timezone=encoding.timezone)
-    export.write(job.model, model, encoding, about=_about(job, thresholds))
-    export.write_example(job.model, example, fit.predict(model, encoder.encode(encoder.build(encoding), raw)))
-    size = job.rows.num_rows
-    expected = fit.predict(model, {name: array[:size] for name, array in job.parts["test"].items()})
-    difference = float((np.abs(Scorer.load(job.model).score(job.rows) - expected) / np.squeeze(scale)).max())
-    if not difference <= EXPORT_TOLERANCE:
+def _export(job: Job, model: "keras.Model", scale: npt.NDArray[np.float64], thresholds: list[float]) -> tuple[Exported, ...]:
+    """Write the model folder and prove its answers; tells of the SavedModel, which is compared with the network, then the others.
+
+    Raises: DataError: the SavedModel answers otherwise than the network did.
+    """
+    plan, size = features.layout(job.encoding), job.rows.num_rows
+    test = {name: array[:size] for name, array in job.parts["test"].items()}
+    example = export.typical(job.encoding)
+    export.write(job.model, model, job.encoding, about=_about(job, thresholds))
+    export.write_example(job.model, example, fit.predict(model, columns.encode(example, plan)))
+    rows = job.rows.select(list(job.encoding.features))
+    answers = Scorer.load(job.model, reference=True).score(rows)
+    check = exports.Check(rows, answers, scale, _quality(job.problem, test["label"]), job.problem.serving.export_tolerance)
+    if not (difference := check.difference(fit.predict(model, test))) <= EXPORT_TOLERANCE:
         raise DataError(
             f"The exported model differs from the trained one by {difference:.2e} on raw rows (allowed "
             f"{EXPORT_TOLERANCE:.0e}). Encoding while training and inside the model must be the same code."
         )
-    return difference
+    made = exports.make(job.model, model, plan, serving=job.problem.serving, check=check, representative=job.parts["train"])
+    return (made[0].model_copy(update={"difference": difference, "tolerance": EXPORT_TOLERANCE}), *made[1:])
+
+
+def _quality(problem: Problem, labels: npt.NDArray[Any]) -> Callable[[npt.NDArray[np.float64]], float | None]:
+    """The problem's metric of answers to the rows of `labels`; None where it is not defined."""
+
+    def quality(answers: npt.NDArray[np.float64]) -> float | None:
+        value = metrics.metric(problem.success.metric, labels.astype(np.float64), answers)
+        return value if np.isfinite(value) else None
+
+    return quality
 
 
 def _about(job: Job, thresholds: list[float]) -> dict[str, Any]:

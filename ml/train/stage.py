@@ -44,6 +44,7 @@ def run(context: Context) -> Trained:
         about.success.model_dump(),
         about.problem.task,
         about.outputs,
+        about.serving.model_dump(include={"targets", "export_tolerance", "pruned_share"}),
     ]
     return context.once(Trained, inputs, lambda: _train(context, prepared.rows_digest))
 
@@ -72,7 +73,8 @@ def _train(context: Context, rows_digest: str) -> Trained:
         validation_loss=min(outcome.history["val_loss"]),
         training=context.problem.training.model_dump(mode="json"),
         protocol=judged,
-        export_difference=outcome.export_difference,
+        export_difference=outcome.exports[0].difference or 0.0,
+        exports=outcome.exports,
         started=outcome.started,
         began_from=outcome.began_from,
         made_on=outcome.made_on,

@@ -185,10 +185,48 @@ class Gate(Section):
     )
 
 
+class Guardrails(Section):
+    """What a challenger may not do while it is tried; beyond one of them the service goes back by itself."""
+
+    errors: float = Field(0.01, gt=0, lt=1, description="share of requests that it cannot answer and the other version can")
+    latency: float = Field(2.0, ge=1, description="its p99 relative to that of the other version, scoring time per request")
+    latency_ms: float = Field(5.0, ge=0, description="and at least so much slower, milliseconds: less than that nobody minds")
+    distribution: float = Field(
+        0.4, gt=0, le=1, description="distance of its scores from the other version's on the same traffic: Jensen-Shannon, 0 to 1"
+    )
+    flips: float = Field(0.2, gt=0, lt=1, description="share of requests that the two decide otherwise, by their first row")
+    cost: float = Field(
+        0.05, gt=0, description="what its decisions may cost more, once labels come, per decision in units of [success] cost"
+    )
+    false_alarms: float = Field(
+        0.001, gt=0, lt=0.5, description="chance, at most, that a rollout is stopped by a guardrail that holds, for each of them"
+    )
+
+
+class Ab(Section):
+    """The test between two versions on what their decisions cost; it may be looked at any time."""
+
+    share: float = Field(0.5, gt=0, lt=1, description="of entities that the challenger answers")
+    hours: float = Field(168.0, gt=0, description="longest time; it ends sooner when the difference is plain")
+    level: float = Field(0.05, gt=0, lt=0.5, description="chance, at most, of telling two equal versions apart")
+
+
 class Serving(Section):
     """How a new champion takes over."""
 
-    rollout: Literal["direct"] = Field("direct", description="loaded beside the old one, verified, then swapped at once")
+    rollout: Literal["direct", "shadow", "canary", "ab"] = Field(
+        "direct",
+        description="loaded beside the old one, verified, then swapped at once; or it first looks on, answers a growing share, "
+        "or is compared by what its decisions cost: shadow, canary, ab",
+    )
+    steps: tuple[float, ...] = Field(
+        (0.05, 0.25), min_length=1, description="canary: shares before it answers all; 0: it looks on first"
+    )
+    hold_minutes: float = Field(30.0, ge=0, description="shortest time of a step")
+    step_requests: int = Field(200, ge=0, description="requests that the challenger must have scored in a step")
+    step_hours: float = Field(24.0, gt=0, description="longest time of a step that gets fewer requests; then it goes on")
+    guardrails: Guardrails = Guardrails()
+    ab: Ab = Ab()
     tolerance: float = Field(1e-5, gt=0, description="largest difference between served and evaluated score of the example")
     targets: tuple[Target, ...] = Field(
         ("litert",),
@@ -203,6 +241,12 @@ class Serving(Section):
         "in standard deviations of the label; others are held to 1e-5",
     )
     pruned_share: float = Field(0.5, gt=0, lt=1, description="litert_pruned: share of the dense layers' weights that is left out")
+
+    @model_validator(mode="after")
+    def _steps_rise(self) -> Self:
+        if list(self.steps) != sorted(set(self.steps)) or not 0 <= self.steps[0] <= self.steps[-1] < 1:
+            raise ValueError(f"serving.steps = {list(self.steps)}: write rising shares from 0 to below 1, as [0.05, 0.25]")
+        return self
 
 
 class Drift(Section):

@@ -1,6 +1,7 @@
 """What goes over the wire, for the documentation page and for bodies that are read."""
 
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,6 +13,44 @@ class Version(BaseModel):
     version: int = Field(ge=1, description="version in the registry")
     run_key: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$", description="run that trained it; names its folder")
     model_digest: str = Field(pattern=r"^[0-9a-f]{64}$", description="sha256 over the files of the model's folder")
+
+
+class Plan(BaseModel):
+    """A challenger beside the version that serves: which requests it answers, or that it only looks on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    id: str = Field(min_length=1, max_length=200, description="names the rollout; the same through all its steps")
+    mode: Literal["shadow", "canary", "ab"] = Field(description="what it is for")
+    challenger: Version
+    share: float = Field(ge=0, le=1, description="of entities whose requests the challenger answers; 0: it only looks on")
+    step: int = Field(0, ge=0, description="which step of the rollout; counts begin anew with each")
+
+    @property
+    def salt(self) -> str:
+        """Divides entities alike in all steps, and otherwise in the next rollout."""
+        return self.id
+
+
+class Stopped(BaseModel):
+    """A plan that the service ended by itself, and why."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    plan: str = Field(description="id of the plan")
+    why: str
+    at: datetime
+
+
+class Wanted(BaseModel):
+    """What a problem should answer with: one JSON document, the same for every process of the service.
+
+    `previous` is kept loaded for the way back; `stopped` outlives the plan, so that nobody starts it again by accident.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    version: Version | None
+    previous: Version | None = None
+    plan: Plan | None = None
+    stopped: Stopped | None = None
 
 
 class Question(BaseModel):

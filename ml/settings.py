@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ml.errors import ConfigError
 
+MOST_WORKERS = 256
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -22,6 +23,7 @@ class Settings:
     mlflow_url: str
     serving_url: str
     serving_token: str
+    serving_workers: int
     problems: Path
     expectations: Path
     clock_file: Path | None
@@ -54,6 +56,7 @@ DEFAULTS = {
     "mlflow_url": "http://127.0.0.1:5000",
     "serving_url": "http://127.0.0.1:8000",
     "serving_token": "",
+    "serving_workers": "",
     "problems": str(PROJECT / "ml" / "problems"),
     "expectations": str(PROJECT / "expectations"),
     "clock_file": "",
@@ -75,7 +78,17 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
     return Settings(
         **{n: values[n] for n in ("store", "source_url", "database_url", "mlflow_url", "serving_url", "serving_token")},
         cache=Path(values["cache"]),
+        serving_workers=_workers(values["serving_workers"]),
         problems=Path(values["problems"]),
         expectations=Path(values["expectations"]),
         clock_file=Path(values["clock_file"]) if values["clock_file"] else None,
     )
+
+
+def _workers(text: str) -> int:
+    """As many as this process has cores, unless told otherwise."""
+    if not text:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_WORKERS:
+        raise ConfigError(f"EVERGREEN_SERVING_WORKERS = {text!r}: expected a whole number from 1 to {MOST_WORKERS}.")
+    return int(text)

@@ -56,6 +56,7 @@ def evergreen(
     """Our own settings; `ml.settings` says what each means."""
     return {
         "EVERGREEN_STORE": str(home / "store"),
+        "EVERGREEN_CACHE": str(home / "cache"),
         "EVERGREEN_SOURCE_URL": addresses.production_reader,
         "EVERGREEN_DATABASE_URL": addresses.evergreen,
         "EVERGREEN_MLFLOW_URL": f"http://127.0.0.1:{ports.mlflow}",

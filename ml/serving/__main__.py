@@ -1,18 +1,20 @@
 """`python -m ml.serving`: run the service where EVERGREEN_SERVING_URL says, until SIGTERM."""
 
 import os
-import signal
+import secrets
+import socket
 import sys
+import tempfile
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
-import uvicorn
 
-from ml.errors import ConfigError
-from ml.settings import read
+from ml.errors import ConfigError, TransientError
+from ml.settings import Settings, read
 
-GRACE_S = 30
+GRACE_S = 45.0  # requests under way, then the request log
 
 
 def address(url: str) -> tuple[str, int]:
@@ -39,16 +41,38 @@ def main(
     try:
         settings = read()
         named_host, named_port = address(settings.serving_url)
-        from ml.serving.app import create_app
-
-        app = create_app(settings)
-    except ConfigError as error:
+        status = serve(settings, host or named_host, port or named_port)
+    except (ConfigError, TransientError) as error:
         sys.exit(str(error))
-    # uvicorn sends itself the signal again when all is done; an orderly end is status 0
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    uvicorn.run(
-        app, host=host or named_host, port=port or named_port, access_log=False, timeout_graceful_shutdown=GRACE_S, lifespan="on"
-    )
+    sys.exit(status)
+
+
+def serve(settings: Settings, host: str, port: int) -> int:
+    """Run workers until SIGTERM; returns the exit status.
+
+    Raises: ConfigError: the address cannot be bound. TransientError: workers had to be killed at the end.
+    """
+    from ml.serving.shared import folder_of
+    from ml.serving.supervisor import Supervisor
+    from ml.serving.worker import Work
+
+    with _bound(host, port) as listener, tempfile.TemporaryDirectory(prefix="evergreen-") as sockets:
+        folder = folder_of(settings, f"{host}:{port}")
+        work = Work(settings, listener, folder, Path(sockets), secrets.token_hex(8))
+        return Supervisor(work.run, settings.serving_workers, GRACE_S).run()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        told = f"{host}:{port} cannot be bound: {error}. Is another service there? EVERGREEN_SERVING_URL says where to be."
+        raise ConfigError(told) from error
+    return listener
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ version needs the token. Every answer that is not 2xx is {"error": "..."}.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
@@ -42,9 +41,9 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     """The application; nothing is loaded before it starts."""
-    service = Service(settings)
+    service = service or Service(settings)
     app = FastAPI(
         title="Evergreen predictions",
         version="1",
@@ -67,7 +66,7 @@ def _routes(app: FastAPI, service: Service) -> None:
 
     @app.get("/health", summary="What serves, and whether the request log keeps up")
     async def health() -> dict[str, Any]:
-        return describe.health(service.live, service.broken, service.log.counts, service.starter.ledger_complaint)
+        return describe.together([service.health(), *await service.siblings.ask()])
 
     @app.get("/problems", summary="The problems and their live versions")
     async def list_problems() -> list[dict[str, Any]]:
@@ -89,13 +88,13 @@ def _routes(app: FastAPI, service: Service) -> None:
         service.problem(problem)
         if not log:
             service.access.authorise(request.headers)
+        service.pressure.admit()
         rows = await loop().run_in_executor(service.scoring, parse, await read_body(request))
         return Response(reply(await service.answer(problem, rows, logged=log)), media_type="application/json")
 
 
 def _moves(app: FastAPI, service: Service) -> None:
     """What changes the live version; both ask for the token."""
-    loop = asyncio.get_running_loop
 
     @app.put(
         "/problems/{problem}/version",
@@ -104,20 +103,18 @@ def _moves(app: FastAPI, service: Service) -> None:
         openapi_extra=_body(Version) | _BEARER,
     )
     async def put_version(problem: str, request: Request) -> dict[str, Any]:
-        """The version is loaded from the store, its digest compared, and its own example scored, before it takes over."""
+        """The version is loaded from the store, its digest compared, and its own example scored, before it takes over in every
+        worker of the service; the answer comes when none answers with the one before any more."""
         service.access.authorise(request.headers)
-        live = service.problem(problem)
+        service.problem(problem)
         wanted = _version(await read_body(request))
-        await loop().run_in_executor(service.loading, live.serve, wanted, "deploy")
-        return describe.short(live)
+        return describe.short(await service.move(problem, lambda live: live.serve(wanted, "deploy")))
 
     @app.delete("/problems/{problem}/version", summary="Answer no more", responses=_only(404) | REFUSALS, openapi_extra=_BEARER)
     async def delete_version(problem: str, request: Request) -> dict[str, Any]:
         """For a version that must not answer and has none before it."""
         service.access.authorise(request.headers)
-        live = service.problem(problem)
-        await loop().run_in_executor(service.loading, live.withdraw)
-        return describe.short(live)
+        return describe.short(await service.move(problem, lambda live: live.withdraw()))
 
 
 async def read_body(request: Request) -> bytes:
@@ -144,26 +141,24 @@ def _version(body: bytes) -> Version:
         raise DataError(f'{what}. Send {{"version": 3, "run_key": "...", "model_digest": "<sha256>"}}.') from error
 
 
+def failure(error: Exception) -> tuple[int, str, dict[str, str]]:
+    """Status, message and headers that an error is answered with."""
+    if isinstance(error, StarletteHTTPException):
+        return error.status_code, str(error.detail), dict(error.headers or {})
+    if isinstance(error, RequestValidationError):
+        return 422, str(error), {}
+    if isinstance(error, EvergreenError):
+        return next((status for kind, status in STATUS.items() if isinstance(error, kind)), 500), str(error), {}
+    return 500, "An error of the service itself; its log holds the traceback.", {}
+
+
 def _handle_errors(app: FastAPI) -> None:
-    def saying(status: int) -> Callable[[Request, Exception], Awaitable[JSONResponse]]:
-        async def say(_request: Request, error: Exception) -> JSONResponse:
-            return JSONResponse({"error": str(error)}, status)
+    async def say(_request: Request, error: Exception) -> JSONResponse:
+        status, told, headers = failure(error)
+        return JSONResponse({"error": told}, status, headers=headers)
 
-        return say
-
-    async def say_http(_request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, StarletteHTTPException)  # noqa: S101 - registered for nothing else
-        return JSONResponse({"error": str(error.detail)}, error.status_code, headers=error.headers)
-
-    async def say_internal(_request: Request, _error: Exception) -> JSONResponse:
-        return JSONResponse({"error": "An error of the service itself; its log holds the traceback."}, 500)
-
-    for kind, status in STATUS.items():
-        app.add_exception_handler(kind, saying(status))
-    app.add_exception_handler(EvergreenError, saying(500))
-    app.add_exception_handler(RequestValidationError, saying(422))
-    app.add_exception_handler(StarletteHTTPException, say_http)
-    app.add_exception_handler(Exception, say_internal)
+    for kind in (EvergreenError, RequestValidationError, StarletteHTTPException, Exception):
+        app.add_exception_handler(kind, say)
 
 
 _BEARER: dict[str, Any] = {

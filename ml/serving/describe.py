@@ -1,6 +1,7 @@
 """What the service says about itself."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml.serving.live import LiveModel, Model
@@ -20,6 +21,22 @@ def health(live: Mapping[str, LiveModel], broken: Mapping[str, str], log: Counts
         "complaints": complaints,
         "problems": {name: short(one) for name, one in live.items()},
         "log": log,
+        "pid": os.getpid(),
+    }
+
+
+def together(told: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What the workers say of themselves as one; the first is the one that was asked, and the numbers of rows are added up."""
+    complaints = list(dict.fromkeys(complaint for one in told for complaint in one["complaints"]))
+    log = dict(told[0]["log"])
+    for one in told[1:]:
+        log |= {name: log[name] + value for name, value in one["log"].items() if isinstance(value, int)}
+        log["error"] = log["error"] or one["log"]["error"]
+    return told[0] | {
+        "status": "complaints" if complaints else "ok",
+        "complaints": complaints,
+        "log": log,
+        "workers": sorted(one["pid"] for one in told),
     }
 
 

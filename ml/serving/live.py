@@ -5,27 +5,32 @@ import json
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ml import privacy, snapshot
-from ml.errors import DataError, EvergreenError, RefusedError
+from ml.errors import EvergreenError, RefusedError
 from ml.problem import Problem
-from ml.redaction import Redactor
+from ml.redaction import Redactor, Rule
 from ml.requests import Request
 from ml.scoring import Scorer
-from ml.serving.schemas import Version
+from ml.serving.batch import Batcher
+from ml.serving.copies import Copies
+from ml.serving.rows import Decoder
+from ml.serving.schemas import Version, Wanted
+from ml.serving.shared import Origin
 from ml.store import Store
 
 NOTE = "serving.json"
-Origin = Literal["ledger", "note", "deploy"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """One loaded version. A request holds on to one of these from its first row to its last.
 
@@ -39,6 +44,16 @@ class Model:
     since: datetime
     learned: Redactor
     kept: Redactor
+
+    @cached_property
+    def decoder(self) -> Decoder:
+        """Reads bodies for its columns."""
+        return Decoder(self.scorer.columns)
+
+    @cached_property
+    def batcher(self) -> Batcher:
+        """Puts rows of several requests into one call."""
+        return Batcher(self.scorer.score_rows)
 
     def hidden(self, request: Request, key: str) -> Request:
         """What the request log may hold of a request; `key` is the column that its keys are values of."""
@@ -54,19 +69,27 @@ class State:
     current: Model | None = None
     previous: Model | None = None
 
+    @property
+    def wanted(self) -> Wanted:
+        """The same as one document."""
+        return Wanted(version=self.current and self.current.id, previous=self.previous and self.previous.id)
+
 
 class LiveModel:
     """Holds the models of one problem.
 
     Readers take `state` once and never wait; writers wait for each other. `complaint` says why the version last asked for
-    does not serve, `note_complaint` why the local note could not be written; both are empty when all is well.
+    does not serve, `note_complaint` why the note in the store could not be written; both are empty when all is well. `last`
+    is what served when the service ended.
     """
 
-    def __init__(self, problem: Problem, store: Store, now: Callable[[], datetime]) -> None:
+    def __init__(self, problem: Problem, store: Store, now: Callable[[], datetime], copies: Path) -> None:
         self.problem = problem
         self.state = State()
         self.complaint = ""
         self.note_complaint = ""
+        self.last: Version | None = None
+        self.copies = Copies(copies, problem.name, store)
         self._store = store
         self._now = now
         self._writers = threading.Lock()
@@ -91,12 +114,28 @@ class LiveModel:
             if unless_moved_since is not None and unless_moved_since != self._moves:
                 return self.state.current
             try:
-                model = self._loaded(wanted, origin)
+                model = self._loaded(wanted, origin, known=origin == "note")
             except EvergreenError as error:
                 self.complaint = str(error)
                 raise
             self._swap(model)
             return model
+
+    def take_over(self, wanted: Wanted, origin: Origin) -> None:
+        """Do what another worker of this service has proven, or this service before it was started again; needs no store.
+
+        Raises: RefusedError, TransientError: a model cannot be loaded here; all stays as it was.
+        """
+        with self._writers:
+            try:
+                current = self._loaded(wanted.version, origin, known=True) if wanted.version else None
+            except EvergreenError as error:
+                self.complaint = str(error)
+                raise
+            self.state = State(current, self._ready(wanted.previous, origin))
+            self.complaint = ""
+            self._moves += 1
+        gc.collect()
 
     def withdraw(self) -> None:
         """Answer no more; what served last stays loaded for the way back."""
@@ -120,7 +159,9 @@ class LiveModel:
         return request if len(left) == len(request.keys) else request.only(left)
 
     def note(self) -> Version | None:
-        """What served last, as written down locally; None when nothing was, or the note is unreadable."""
+        """What served last, as this service wrote down, else as the store says; None when nothing was, or it is unreadable."""
+        if self.last is not None:
+            return self.last
         try:
             found = self._store.read_json(NOTE) if self._store.exists(NOTE) else None
             return Version.model_validate(found) if found else None
@@ -136,26 +177,28 @@ class LiveModel:
             gc.collect()  # a dropped SavedModel is a knot of references; freed now, not under some later request
         self._write_note(model.id)
 
-    def _loaded(self, wanted: Version, origin: Origin) -> Model:
+    def _ready(self, wanted: Version | None, origin: Origin) -> Model | None:
+        """The version before, for the way back; a service without one is none the worse."""
+        try:
+            return self._loaded(wanted, origin, known=True) if wanted else None
+        except EvergreenError:
+            return None
+
+    def _loaded(self, wanted: Version, origin: Origin, *, known: bool = False) -> Model:
         state = self.state
         if state.current is not None and state.current.id == wanted:
             return state.current
         if state.previous is not None and state.previous.id == wanted:
             return replace(state.previous, origin=origin, since=self._now())
-        scorer = self._proven(wanted)
-        learned = Redactor(scorer.redact, privacy.salt_of(self._store) if "hash" in scorer.redact.values() else b"")
-        kept = privacy.redactor(self.problem, self._store)
+        scorer = self._proven(wanted, self.copies.model(wanted) if known else self.copies.fresh(wanted))
+        learned, kept = (self._redactor(rules) for rules in (scorer.redact, self.problem.privacy.redact))
         return Model(wanted, scorer, origin, self._now(), learned, kept)
 
-    def _proven(self, wanted: Version) -> Scorer:
-        name = snapshot.model_name(wanted.run_key)
-        who = f"Version {wanted.version} of {self.problem.name} ({self._store.location(name)})"
-        if not self._store.exists(name):
-            raise RefusedError(f"{who} is not in this service's store. Give the service the store that trains, EVERGREEN_STORE.")
-        try:
-            folder = snapshot.model_of(self._store, wanted.run_key, wanted.model_digest)
-        except DataError as error:
-            raise RefusedError(f"{who} cannot be served. {error}") from error
+    def _redactor(self, rules: Mapping[str, Rule]) -> Redactor:
+        return Redactor(rules, self.copies.salt() if "hash" in rules.values() else b"")
+
+    def _proven(self, wanted: Version, folder: Path) -> Scorer:
+        who = f"Version {wanted.version} of {self.problem.name} ({self._store.location(snapshot.model_name(wanted.run_key))})"
         if (owner := json.loads((folder / "model.json").read_text()).get("problem")) != self.problem.name:
             raise RefusedError(f"{who} is a model of {owner!r}. Name a run of {self.problem.name}.")
         try:

@@ -1,32 +1,49 @@
 """What the service holds and does, whatever protocol asks: live models, access, the request log, threads to score in."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI, HTTPException
 
 from ml import problem as problems
 from ml.requests import Request
+from ml.serving import describe
 from ml.serving.access import Access
-from ml.serving.answer import Rows, answer
+from ml.serving.answer import Rows, answer, request, seen
+from ml.serving.champions import Champions
 from ml.serving.live import LiveModel, Model
 from ml.serving.log import RequestLog
+from ml.serving.moves import Moves
+from ml.serving.pressure import Pressure
+from ml.serving.shared import Shared, folder_of
+from ml.serving.siblings import Siblings
 from ml.serving.start import Starter, open_problems
 from ml.settings import Settings
 
 SCORING_THREADS = 2  # scoring mostly holds the interpreter: more threads cost, and one would let a large request block all
+FEW_ROWS = 64  # scored at once on the event loop; more of them would let everybody else wait
 
 
 class Service:
-    """All the service holds: live models, the request log, and threads to score in."""
+    """All that one worker of the service holds.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        shared: the folder of the service; alone when it is not given.
+        siblings: how to ask the other workers.
+    """
+
+    def __init__(self, settings: Settings, shared: Shared | None = None, siblings: Siblings | None = None) -> None:
         self.settings = settings
         self.access = Access(settings)
-        self.live, self.broken = open_problems(settings)
-        self.starter = Starter(settings, self.live)
+        self.pressure = Pressure()
+        self.shared = shared or Shared(folder_of(settings, settings.serving_url))
+        self.siblings = siblings or Siblings()
+        self.live, self.broken = open_problems(settings, self.shared.folder)
+        self.moves = Moves(self.live, self.shared, self._find)
+        self.starter = Starter(Champions(settings, self.live, self.moves), self.moves)
         self.scoring = ThreadPoolExecutor(SCORING_THREADS, thread_name_prefix="score")
         self.loading = ThreadPoolExecutor(1, thread_name_prefix="load")
 
@@ -35,7 +52,8 @@ class Service:
         """From the first champion loaded to the last row of the request log written."""
         self.log = RequestLog(self.settings.database_url, lambda request: self.live[request.problem].without_forgotten(request))
         await asyncio.to_thread(self.starter.start)
-        yield
+        async with self.siblings.told(self.health):
+            yield
         self.starter.stop()
         self.scoring.shutdown()
         self.loading.shutdown()
@@ -43,9 +61,8 @@ class Service:
 
     def problem(self, name: str) -> LiveModel:
         """The live model of a problem, 404 for an unknown one; a problem file that came after the start is found here."""
-        if name not in self.live and name in problems.names(self.settings.problems):
-            found, self.broken = open_problems(self.settings, but=self.live)
-            self.live.update(found)
+        if name not in self.live and self._find(name):
+            found = {name: self.live[name]}
             self.loading.submit(self.starter.adopt, found)
         if name not in self.live:
             why = self.broken.get(name, f"Known: {', '.join(self.live) or 'none'}.")
@@ -59,14 +76,48 @@ class Service:
             raise HTTPException(503, f"No model of {name!r} serves yet. {live.complaint or 'Promote a version first.'}")
         return model
 
+    def health(self) -> dict[str, Any]:
+        """What this worker says about itself."""
+        return describe.health(self.live, self.broken, self.log.counts, self.starter.ledger_complaint)
+
+    async def move(self, name: str, action: Callable[[LiveModel], object]) -> LiveModel:
+        """Change what answers a problem, in every worker of the service; returns when all of them answer with it.
+
+        Raises: HTTPException: 404 for an unknown problem. RefusedError: it cannot serve, the old one goes on.
+            TransientError: the store is away, or a worker takes too long.
+        """
+        live = self.problem(name)
+        await asyncio.get_running_loop().run_in_executor(self.loading, self.moves.change, name, action)
+        return live
+
     async def answer(self, name: str, rows: Rows, *, logged: bool = True) -> Request:
         """Answer a request with the one model that is live as it begins; every protocol comes through here.
 
-        Raises: HTTPException: 404 for an unknown problem, 503 without a model. DataError: a row is not what the model takes.
+        Raises: HTTPException: 404 for an unknown problem, 503 without a model, or with more waiting than can be answered soon.
+            DataError: a row is not what the model takes.
         """
         model = self.model(name)
-        loop = asyncio.get_running_loop()
-        request = await loop.run_in_executor(self.scoring, answer, model, rows, name, self.settings.now())
+        found = await self._scored(model, name, rows)
         if logged:
-            self.log.put(model.hidden(request, self.live[name].problem.source.key))
-        return request
+            self.log.put(model.hidden(found, self.live[name].problem.source.key))
+        return found
+
+    async def _scored(self, model: Model, name: str, rows: Rows) -> Request:
+        """Few rows are scored here and now, or together with those of others where a call costs much; many in a thread."""
+        now = self.settings.now()
+        few = len(rows.columns) <= FEW_ROWS and (rows.fit is model.scorer.columns or model.decoder.fits(rows.columns))
+        rows = Rows(rows.keys, rows.columns, model.scorer.columns) if few else rows
+        if few and model.scorer.core is not None:
+            return answer(model, rows, name, now)
+        with self.pressure.waiting(len(rows.columns)):
+            if few:
+                columns = seen(model, rows)
+                return request(model, rows, columns, await model.batcher.scores(columns, self.scoring), name, now)
+            return await asyncio.get_running_loop().run_in_executor(self.scoring, answer, model, rows, name, now)
+
+    def _find(self, name: str) -> bool:
+        """Look for the file of a problem that came after the start."""
+        if name in problems.names(self.settings.problems):
+            found, self.broken = open_problems(self.settings, self.shared.folder, but=self.live)
+            self.live.update(found)
+        return name in self.live

@@ -111,6 +111,7 @@ class Service:
     home: Path
     database_url: str
     token: str = TOKEN
+    workers: int = 1
     port: int = field(default_factory=lambda: free_port(0))
     process: subprocess.Popen[bytes] | None = None
 
@@ -143,6 +144,8 @@ class Service:
             "EVERGREEN_SERVING_TOKEN": self.token,
             "EVERGREEN_PROBLEMS": str(self.home / "problems"),
             "EVERGREEN_CLOCK_FILE": str(self.clock),
+            "EVERGREEN_CACHE": str(self.home / "cache"),
+            "EVERGREEN_SERVING_WORKERS": str(self.workers),
         }
 
     def settings(self) -> Settings:

@@ -36,7 +36,7 @@ PROBLEMS = ("swapped", "asked", "moved", "clocked", "empty")
 
 @pytest.fixture(scope="module")
 def service(database, tmp_path_factory):
-    service = Service(tmp_path_factory.mktemp("service"), database("service"))
+    service = Service(tmp_path_factory.mktemp("service"), database("service"), workers=2)
     for problem in PROBLEMS:
         service.add_problem(problem)
     with running(service):

@@ -13,8 +13,8 @@ from ml import ingest, snapshot, validate
 from ml.context import open_run
 from ml.errors import ConfigError, TransientError
 from ml.records import Ingested, Trained
+from ml.serving.champions import serve_champion
 from ml.serving.live import LiveModel
-from ml.serving.start import serve_champion
 from ml.settings import PROJECT
 from ml.store import store_of
 from ml.window import Window
@@ -132,7 +132,7 @@ def test_a_service_whose_store_is_away_when_it_starts_serves_the_champion_once_i
     settings = service.settings()
     from ml import problem as problems
 
-    live = LiveModel(problems.load("late", service.home / "problems"), store_of("late", settings), settings.now)
+    live = LiveModel(problems.load("late", service.home / "problems"), store_of("late", settings), settings.now, service.home)
     with monkeypatch.context() as away:
         away.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
         assert serve_champion(live, made, unless_moved_since=live.moves) is False, "worth another try"

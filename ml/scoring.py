@@ -122,15 +122,6 @@ class Scorer:
 
         return tf.saved_model.load(str(self.version_dir / "saved_model"))
 
-    @property
-    def core(self) -> object:
-        """What runs without TensorFlow, safe in many threads at once; None where the SavedModel runs."""
-        return None
-
-    def score_rows(self, rows: Sequence[Mapping[str, Any]]) -> Floats:
-        """What the model answers to few JSON rows that are known to be right; see `score`."""
-        return self.score(self.table(rows))
-
     def table(self, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
         """JSON rows as a table of the model's columns; null is allowed, a column left out is not.
 

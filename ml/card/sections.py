@@ -7,7 +7,7 @@ from ml import metrics
 from ml.card.markdown import bullets, interval, number, table
 from ml.card.words import in_words
 from ml.problem import Problem
-from ml.records import Evaluated, Example, Part, Prepared, Rule, Scores, Trained, Verdict
+from ml.records import Evaluated, Example, Exported, Part, Prepared, Rule, Scores, Trained, Verdict
 from ml.window import spans
 
 MAX_BROKEN = 12  # rules told in full
@@ -134,6 +134,24 @@ def features(problem: Problem, evaluated: Evaluated) -> str:
     header = ("feature", "loss when dealt out anew", "loss when missing", "decided otherwise then")
     title = f"Features by loss of {problem.success.metric} ({len(shown)} of {len(evaluated.effects)})"
     return table(title, header, lines) if lines else ""
+
+
+def exports(problem: Problem, trained: Trained) -> str:
+    """The other forms of the model: what they save, and what that costs."""
+    lines = [(one.target, f"{one.num_bytes / 1000:,.0f} kB", *_compared(one), _published(one)) for one in trained.exports]
+    rows = f" on {trained.exports[0].num_rows:,} test rows" if lines else ""
+    header = ("form", "size", "largest difference", problem.success.metric, "published")
+    return table(f"Exports, compared{rows}", header, lines) if len(lines) > 1 else ""
+
+
+def _compared(one: Exported) -> tuple[str, str]:
+    """Difference from the SavedModel (of the SavedModel, from the network), and quality; empty where nothing was compared."""
+    difference = "" if one.difference is None else f"{one.difference:.1e} ({one.tolerance:.0e} allowed)"
+    return difference, "" if one.quality is None else number(one.quality)
+
+
+def _published(one: Exported) -> str:
+    return "yes" if one.published else f"no: {one.why}"
 
 
 def examples(evaluated: Evaluated, kind: Literal["error", "flip"]) -> str:

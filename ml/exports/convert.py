@@ -3,6 +3,7 @@
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,20 +29,18 @@ def litert(core: "keras.Model", how: str, *, representative: Arrays, pruned_shar
     Raises: RuntimeError, ValueError, ConverterError: the converter cannot do it.
     """
     import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2 as frozen
 
     network = pruned(core, pruned_share) if how == "litert_pruned" else core
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen(_traced(network))], network)
-    if how == "litert_pruned":
-        converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
-    elif how != "litert":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if how == "litert_float16":
-        converter.target_spec.supported_types = [tf.float16]
-    if how == "litert_int8_full":
-        converter.representative_dataset = lambda: _batches(core, representative)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the calibrator says that its own interpreter is old
+    with _quiet():
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([_frozen(network)], network)
+        if how == "litert_pruned":
+            converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
+        elif how != "litert":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if how == "litert_float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if how == "litert_int8_full":
+            converter.representative_dataset = lambda: _batches(core, representative)
         return bytes(converter.convert())
 
 
@@ -70,12 +69,29 @@ def pruned(core: "keras.Model", share: float) -> "keras.Model":
     return twin
 
 
-def _traced(core: "keras.Model") -> "tf.types.experimental.ConcreteFunction":
+def _frozen(core: "keras.Model") -> "tf.types.experimental.ConcreteFunction":
+    """The network with its weights as constants; without that the converter leaves them out."""
     import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     specs = {tensor.name: tf.TensorSpec([None, tensor.shape[1]], tensor.dtype, tensor.name) for tensor in core.inputs}
-    call = tf.function(lambda **packed: core(packed, training=False), autograph=False)
-    return call.get_concrete_function(**specs)
+    call = tf.function(lambda **packed: core(packed, training=False), autograph=False).get_concrete_function(**specs)
+    return convert_variables_to_constants_v2(call)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without warnings of what Keras keeps beside the graph, and of the calibrator's own interpreter being old."""
+    import tensorflow as tf
+
+    log, level = tf.get_logger(), tf.get_logger().level
+    log.setLevel("ERROR")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def _batches(core: "keras.Model", rows: Arrays, size: int = 50) -> Iterator[dict[str, npt.NDArray[Any]]]:

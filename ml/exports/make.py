@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float64]
 EXACT = 1e-5  # largest difference of an export that computes in float32, in probability or deviations of the label
 ENCODER, LOADER, TOLD = "encoder.json", "loader.py", "exports.json"
 LITERT = "core.tflite"  # what the service runs
-FILES: dict[str, str] = {
+FILES: dict[Target, str] = {
     "litert": LITERT,
     "litert_float16": "core_float16.tflite",
     "litert_int8": "core_int8.tflite",
@@ -76,12 +76,11 @@ def make(
     shutil.copyfile(loader.__file__, folder / LOADER)
     plain = loader.Encoder(json.loads((folder / ENCODER).read_text()))(check.rows.to_pylist())
     encoded = (plain, columns.encode(check.rows, plan))  # as the service encodes few rows, and many
-    some = {name: array[:REPRESENTATIVE] for name, array in representative.items()}
+    some = {name: array[:: 1 + len(array) // REPRESENTATIVE] for name, array in representative.items()}
     told = [_reference(folder, check)]
     for target in dict.fromkeys(serving.targets):
-        if target in FILES:
-            made = _made(folder / FILES[target], core, target, some, serving.pruned_share)
-            told.append(_judged(folder, target, made, encoded, check))
+        failed = _made(folder / FILES[target], core, target, some, serving.pruned_share)
+        told.append(_judged(folder, target, failed, encoded, check))
     (folder / TOLD).write_text(json.dumps({"exports": [one.model_dump() for one in told]}, indent=2))
     return told
 

@@ -8,7 +8,7 @@ from ml.problem.section import Section
 from ml.problem.task import Metric
 
 Baseline = Literal["prior", "median", "last", "linear", "boosting"]
-Target = Literal["litert", "litert_float16", "litert_int8", "litert_int8_full", "litert_pruned", "onnx", "browser"]
+Target = Literal["litert", "litert_float16", "litert_int8", "litert_int8_full", "litert_pruned", "onnx"]
 LEAST_NOISE = 0.3  # below it epsilon is over 100
 
 
@@ -232,7 +232,7 @@ class Serving(Section):
         ("litert",),
         description="exports beside the SavedModel; the service runs litert, which is like it to 1e-5, with a fifteenth of the "
         "memory. litert_float16, litert_int8 (dynamic range), litert_int8_full and litert_pruned are smaller and answer a little "
-        "otherwise; browser is a page around onnx",
+        "otherwise; onnx is what a browser runs",
     )
     export_tolerance: float = Field(
         0.1,
@@ -240,7 +240,7 @@ class Serving(Section):
         description="largest difference of a quantised or pruned export from the SavedModel on any test row, in probability or "
         "in standard deviations of the label; others are held to 1e-5",
     )
-    pruned_share: float = Field(0.5, gt=0, lt=1, description="litert_pruned: share of the dense layers' weights that is left out")
+    pruned_share: float = Field(0.3, gt=0, lt=1, description="litert_pruned: share of the dense layers' weights that is left out")
 
     @model_validator(mode="after")
     def _steps_rise(self) -> Self:

@@ -1,6 +1,7 @@
 """Driving a stack in tests: other problems on the same production table, the clock, runs with parameters, kills."""
 
 import re
+import shutil
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -15,6 +16,9 @@ from ml.context import Context
 from ml.embedded.airflow import Airflow
 from ml.embedded.stack import AIRFLOW_USER, Stack
 
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync")  # fmt: skip
 TITLE = re.compile(r"airflow worker -- (?:LocalExecutor: )?([0-9a-f-]{36})")
 
 

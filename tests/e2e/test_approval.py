@@ -3,7 +3,6 @@ somebody moves in MLflow by hand.
 """
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,9 @@ from ml.embedded.stack import AIRFLOW_USER
 from ml.ledger import Ledger
 from ml.registry import Registry
 from tests.e2e import driving
+from tests.e2e.driving import CHROMIUM, FLAGS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 NAME = "asked"
 PROMOTE, DEPLOY = f"promote_{NAME}", f"deploy_{NAME}"
 WAIT_MS = 60_000

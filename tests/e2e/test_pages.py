@@ -5,7 +5,6 @@ Every test leaves a picture, in the folder that EVERGREEN_SCREENSHOTS names or a
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -22,11 +21,9 @@ from ml.ledger import Ledger
 from ml.records import Evaluated, Registered, Validated, Verdict
 from ml.registry import Registry
 from tests.e2e import driving
+from tests.e2e.driving import CHROMIUM, FLAGS
 
 pytestmark = pytest.mark.timeout(900)
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync")  # fmt: skip
 TASKS = ("ingest", "validate", "report", "prepare", "train", "evaluate", "gate", "register", "announce")
 WAIT_MS = 30_000  # a page's first load compiles and asks for much; on a busy machine that takes seconds
 LARGEST = 300_000  # bytes of a picture that a README may show

@@ -119,6 +119,7 @@ def rewrap(context: Context, change: Any, *, honest_example: bool) -> None:
     tf.saved_model.save(module, str(folder / "changed"), signatures={"serving_default": serve.get_concrete_function(**specs)})
     shutil.rmtree(folder / "saved_model")
     (folder / "changed").rename(folder / "saved_model")
+    (folder / "exports.json").unlink(missing_ok=True)  # what else there is answers as before: the changed one has to run
     if honest_example:
         example = json.loads((folder / "example.json").read_text())
         scorer = Scorer.load(folder)

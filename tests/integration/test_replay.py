@@ -1,6 +1,7 @@
 """A registered version trained again from what its run recorded: the same bits, or what is not as it was then."""
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -8,12 +9,13 @@ from typer.testing import CliRunner
 from ml import evaluate, gate, ingest, metrics, prepare, register, replay, snapshot, targets, train, validate
 from ml.cli.app import app
 from ml.context import Context, open_run
-from ml.errors import DataError
+from ml.errors import DataError, RefusedError
 from ml.ledger import Champion
 from ml.problem import Dp
 from ml.records import Prepared, Registered, Trained
 from ml.scoring import Scorer
 from ml.snapshot import MODEL, NOISE, PROBLEM, ROWS, WEIGHTS
+from ml.store import digest
 
 
 @pytest.fixture
@@ -27,7 +29,21 @@ def made(home) -> Context:
     return context
 
 
-def test_a_version_repeats_itself_to_the_bit_and_says_what_has_changed(made, monkeypatch):
+def laid_out(made: Context, to: Path) -> None:
+    """The command `export`, on the version that is there, on one that is not, and without a champion."""
+    asked = ["export", "--problem", "flights", "--form", "serving", "--version", "1", "--to", str(to), "--json"]
+    shown = CliRunner().invoke(app, asked)
+    assert shown.exit_code == 0, shown.output
+    folder = to / "flights" / "1"
+    assert json.loads(shown.stdout) == {"version": 1, "folder": str(folder)}
+    assert digest(folder) == digest(made.file(MODEL) / "saved_model")
+    for options, complaint in ((["--version", "7"], "no version 7"), ([], "has no champion")):
+        refused = CliRunner().invoke(app, ["export", "-p", "flights", "--form", "browser", "--to", str(to / "page"), *options])
+        assert isinstance(refused.exception, RefusedError) and complaint in str(refused.exception)
+
+
+def test_a_version_repeats_itself_to_the_bit_and_says_what_has_changed(made, monkeypatch, tmp_path):
+    laid_out(made, tmp_path / "laid")
     found = replay.run(made, 1)
     assert found.same and found.num_differ == 0 and found.largest == 0
     assert found.num_rows > 1000

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ml import card
-from ml.records import Effect, Example, FoldScores, Gap, Interval, Part, Prepared, Reference, Scores, Trained
+from ml.records import Effect, Example, Exported, FoldScores, Gap, Interval, Part, Prepared, Reference, Scores, Trained
 from tests.integration.state_kit import make_evaluated, make_problem, make_verdict, problem_of
 
 PART = Part(first=date(2013, 1, 1), last=date(2013, 1, 20), num_rows=800, positive_rate=0.24)
@@ -64,6 +64,24 @@ def test_says_what_the_protocol_found_and_how_sure_that_is():
     assert "Validation (holdout): auc 0.7123 ± 0.0123 (whole days left out by turns)." in one
     assert "Validation (holdout, 2 folds): auc 0.7123 ± 0.0200 (fold to fold)." in told(scores=(0.7, 0.72), deviation=0.02)
     assert "auc 0.7123." in told(scores=(0.71234,), deviation=None)
+
+
+def test_shows_what_smaller_forms_of_the_model_cost():
+    about: Any = {"num_rows": 800, "published": True}
+    exports = (
+        Exported(
+            target="savedmodel", file="saved_model", num_bytes=166_188, difference=1e-7, tolerance=1e-6, quality=0.74, **about
+        ),
+        Exported(
+            target="litert_int8", file="i.tflite", num_bytes=15_536, difference=0.0043, tolerance=0.1, quality=0.7391, **about
+        ),
+        Exported(target="onnx", file="core.onnx", tolerance=1e-5, published=False, why="the converter failed: no kernel"),
+    )
+    text = render(trained=TRAINED.model_copy(update={"exports": exports}))
+    assert "Exports, compared on 800 test rows" in text
+    assert "| litert_int8 | 16 kB | 4.3e-03 (1e-01 allowed) | 0.7391 | yes |" in text
+    assert "| no: the converter failed: no kernel |" in text
+    assert "Exports" not in render(trained=TRAINED.model_copy(update={"exports": exports[:1]}))
 
 
 def several(**changes):

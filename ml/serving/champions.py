@@ -58,6 +58,8 @@ class Champions:
             else:
                 self._serve_last(name, since=sequence, withdrawn=told is not None and name in told)
                 settled = told is not None
+                if settled and self._moves.shared.read(name).sequence == self._unsettled[name]:
+                    self._moves.know(name, 0)  # the first champion is news
             if settled:
                 del self._unsettled[name]
 

@@ -21,6 +21,7 @@ class Moves:
 
     def __init__(self, live: Mapping[str, LiveModel], shared: Shared, find: Callable[[str], bool]) -> None:
         self.shared = shared
+        self.changed = threading.Event()  # set by every change; whoever waits for it clears it
         self._live = live
         self._find = find
         self._applying = threading.Lock()
@@ -77,6 +78,7 @@ class Moves:
         origin, since = (current.origin, current.since) if current else ("deploy", None)
         self.shared.write(name, Document(sequence=sequence, wanted=wanted, origin=origin, since=since, entry=entry))
         self._reached[name] = sequence
+        self.changed.set()
         live.copies.forget(
             version for version in (wanted.version, wanted.previous, wanted.plan and wanted.plan.challenger) if version
         )
@@ -96,4 +98,5 @@ class Moves:
                 logger.error("%s: this worker cannot take over what another has changed: %s", name, error)
                 complaint = str(error)
             self._reached[name] = document.sequence
+            self.changed.set()
             self.shared.take(name, document.sequence, complaint)

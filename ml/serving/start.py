@@ -79,6 +79,7 @@ class Starter:
     def stop(self) -> None:
         """End the background threads."""
         self._stop.set()
+        self._moves.changed.set()
         self._moves.shared.retire()
 
     def _follow(self) -> None:
@@ -89,7 +90,9 @@ class Starter:
                 logger.error("changes of other workers cannot be taken over: %s", error)
 
     def _lead(self) -> None:
-        while not self._stop.wait(FOLLOW_S):
+        while not self._stop.is_set():
+            self._moves.changed.wait(FOLLOW_S)  # the ledger is looked at right after a change: what it says then, counts as known
+            self._moves.changed.clear()
             try:
                 if self._moves.shared.lead():
                     self._champions.follow()

@@ -123,8 +123,9 @@ def engine(url: str) -> sa.Engine:
     return made
 
 
-def migrate(url: str) -> None:
-    """Bring the state's tables (`ledger`, `work`, `request_log`) to the newest schema; at the newest it does nothing.
+def migrate(url: str, to: str = "head") -> None:
+    """Bring the state's tables (`ledger`, `work`, `request_log`, `api_key`) to the newest schema, or up to another one; at it it
+    does nothing.
 
     Safe at every start, also of two processes at once: the second waits, then finds nothing to do.
 
@@ -140,7 +141,7 @@ def migrate(url: str) -> None:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Where things live: read once at the edge from `EVERGREEN_*`, passed down from there."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from ml.errors import ConfigError
 
 MOST_WORKERS = 256
 PROJECT = Path(__file__).resolve().parent.parent
+LINES = ("text", "json", "requests")
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,20 @@ class Settings:
     serving_url: str
     serving_token: str
     serving_workers: int
+    serving_state: Path
+    serving_log: str
+    spool_mb: int
+    oidc_issuer: str
+    oidc_audience: str
     problems: Path
     expectations: Path
     clock_file: Path | None
+
+    @property
+    def spool(self) -> Path:
+        """Folder of logged rows on their way into this database; rows meant for another one lie in another folder."""
+        place = re.sub(r"[^A-Za-z0-9.]+", "-", self.database_url.rpartition("@")[2].rpartition("://")[2].partition("?")[0])
+        return self.serving_state / "spool" / place.strip("-")
 
     def now(self) -> datetime:
         """The present, or the moment a replay of history stands at (the clock file holds one ISO time with offset).
@@ -57,6 +70,11 @@ DEFAULTS = {
     "serving_url": "http://127.0.0.1:8000",
     "serving_token": "",
     "serving_workers": "",
+    "serving_state": str(PROJECT / "build" / "serving"),
+    "serving_log": "text",
+    "spool_mb": "1024",
+    "oidc_issuer": "",
+    "oidc_audience": "",
     "problems": str(PROJECT / "ml" / "problems"),
     "expectations": str(PROJECT / "expectations"),
     "clock_file": "",
@@ -66,7 +84,7 @@ DEFAULTS = {
 def read(environment: Mapping[str, str] = os.environ) -> Settings:
     """Settings from the environment; a variable that is no setting of ours is an error, not ignored.
 
-    Raises: ConfigError: an unknown `EVERGREEN_*` name.
+    Raises: ConfigError: an unknown `EVERGREEN_*` name, or a value that is none.
     """
     prefix = "EVERGREEN_"
     given = {name[len(prefix) :].lower(): value for name, value in environment.items() if name.startswith(prefix)}
@@ -77,8 +95,12 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
     values = DEFAULTS | {name: value for name, value in given.items() if name in DEFAULTS and value}
     return Settings(
         **{n: values[n] for n in ("store", "source_url", "database_url", "mlflow_url", "serving_url", "serving_token")},
+        **{n: values[n] for n in ("oidc_issuer", "oidc_audience")},
+        serving_log=_one_of("serving_log", values["serving_log"], LINES),
         cache=Path(values["cache"]),
         serving_workers=_workers(values["serving_workers"]),
+        serving_state=Path(values["serving_state"]),
+        spool_mb=_number("spool_mb", values["spool_mb"]),
         problems=Path(values["problems"]),
         expectations=Path(values["expectations"]),
         clock_file=Path(values["clock_file"]) if values["clock_file"] else None,
@@ -91,4 +113,16 @@ def _workers(text: str) -> int:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if not text.isdecimal() or not 1 <= int(text) <= MOST_WORKERS:
         raise ConfigError(f"EVERGREEN_SERVING_WORKERS = {text!r}: expected a whole number from 1 to {MOST_WORKERS}.")
+    return int(text)
+
+
+def _one_of(name: str, text: str, allowed: tuple[str, ...]) -> str:
+    if text not in allowed:
+        raise ConfigError(f"EVERGREEN_{name.upper()} = {text!r} is none of {', '.join(allowed)}.")
+    return text
+
+
+def _number(name: str, text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise ConfigError(f"EVERGREEN_{name.upper()} = {text!r} is no whole number above 0. Write {DEFAULTS[name]}, for example.")
     return int(text)

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from ml.cli import contract, data, erase, expectations, export, lineage, moves, problems, quarantine, replay, runs, state, tune
+from ml.cli import contract, data, erase, expectations, export, keys, lineage, moves, problems, quarantine, replay, runs, state, tune
 from ml.errors import EvergreenError
 
 app = typer.Typer(
@@ -15,7 +15,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for part in (problems, data, contract, quarantine, expectations, runs, tune, state, moves, lineage, erase, replay, export):
+for part in (problems, data, contract, quarantine, expectations, runs, tune, state, moves, lineage, keys, erase, replay, export):
     part.register(app)
 
 

@@ -62,6 +62,7 @@ def evergreen(
         "EVERGREEN_MLFLOW_URL": f"http://127.0.0.1:{ports.mlflow}",
         "EVERGREEN_SERVING_URL": f"http://127.0.0.1:{ports.serving}",
         "EVERGREEN_SERVING_TOKEN": secrets.serving_token,
+        "EVERGREEN_SERVING_STATE": str(home / "serving"),
         "EVERGREEN_PROBLEMS": str(problems),
         "EVERGREEN_EXPECTATIONS": str(expectations),
         "EVERGREEN_CLOCK_FILE": str(home / "clock"),

@@ -125,7 +125,8 @@ def _search(context: Context, person: Person) -> Found:
 def _in_log(context: Context, person: Person, *, remove: bool = False) -> int:
     keys = person.columns["_key"] | (person.names if person.column == person.key else frozenset())
     texts = [text for text in person.texts if len(text) >= LEAST_TEXT]
-    return requests.about(context.settings.database_url, context.problem.name, keys, texts, remove=remove)
+    settings = context.settings
+    return requests.about(settings.database_url, settings.spool, context.problem.name, keys, texts, remove=remove)
 
 
 def _erase(context: Context, person: Person, asked: Asked, before: Found) -> list[str]:

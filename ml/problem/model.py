@@ -241,6 +241,7 @@ class Serving(Section):
         "in standard deviations of the label; others are held to 1e-5",
     )
     pruned_share: float = Field(0.3, gt=0, lt=1, description="litert_pruned: share of the dense layers' weights that is left out")
+    sample: float = Field(1.0, ge=0, le=1, description="share of requests that the request log keeps, whole requests at a time")
 
     @model_validator(mode="after")
     def _steps_rise(self) -> Self:

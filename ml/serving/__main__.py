@@ -5,13 +5,15 @@ import secrets
 import socket
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 from urllib.parse import urlsplit
 
 import typer
 
 from ml.errors import ConfigError, TransientError
+from ml.serving import telemetry
 from ml.settings import Settings, read
 
 GRACE_S = 45.0  # requests under way, then the request log
@@ -36,12 +38,15 @@ def main(
     host: Annotated[str | None, typer.Option(help="address to bind, if not the one of EVERGREEN_SERVING_URL")] = None,
     port: Annotated[int | None, typer.Option(help="port to bind, if not the one of EVERGREEN_SERVING_URL")] = None,
 ) -> None:
-    """Serve the champions of all problems. Predictions are open: bind an address that only those who may ask can reach."""
+    """Serve the champions of all problems. Predictions need a key, except on the loopback while none was ever made."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         settings = read()
         named_host, named_port = address(settings.serving_url)
-        status = serve(settings, host or named_host, port or named_port)
+        host, port = host or named_host, port or named_port
+        settings = replace(settings, serving_url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        telemetry.log_lines(cast(telemetry.Lines, settings.serving_log))
+        status = serve(settings, host, port)
     except (ConfigError, TransientError) as error:
         sys.exit(str(error))
     sys.exit(status)
@@ -50,13 +55,17 @@ def main(
 def serve(settings: Settings, host: str, port: int) -> int:
     """Run workers until SIGTERM; returns the exit status.
 
-    Raises: ConfigError: the address cannot be bound. TransientError: workers had to be killed at the end.
+    Raises: ConfigError: the address cannot be bound, or is open to others without a key.
+        TransientError: workers had to be killed at the end.
     """
-    from ml.serving.shared import folder_of
-    from ml.serving.supervisor import Supervisor
-    from ml.serving.worker import Work
-
     with _bound(host, port) as listener, tempfile.TemporaryDirectory(prefix="evergreen-") as sockets:
+        telemetry.share_figures(settings.serving_state / "metrics" / str(port))  # before what follows imports those who count
+        from ml.serving.access import check
+        from ml.serving.shared import folder_of
+        from ml.serving.supervisor import Supervisor
+        from ml.serving.worker import Work
+
+        check(settings)
         folder = folder_of(settings, f"{host}:{port}")
         work = Work(settings, listener, folder, Path(sockets), secrets.token_hex(8))
         return Supervisor(work.run, settings.serving_workers, GRACE_S).run()

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from ml.errors import ConfigError, DataError, EvergreenError, RefusedError, TransientError
-from ml.serving import describe
+from ml.serving import describe, metrics
 from ml.serving.answer import TooLargeError, parse, reply
 from ml.serving.schemas import Answer, Failure, Question, Version
 from ml.serving.service import Service
@@ -67,6 +67,11 @@ def _routes(app: FastAPI, service: Service) -> None:
     @app.get("/health", summary="What serves, and whether the request log keeps up")
     async def health() -> dict[str, Any]:
         return describe.together([service.health(), *await service.siblings.ask()])
+
+    @app.get("/metrics", summary="Figures for Prometheus", response_class=Response)
+    async def show_metrics() -> Response:
+        held = metrics.Held(service.live, lambda: service.log.counts)
+        return Response(await asyncio.to_thread(metrics.exposition, held), media_type=metrics.CONTENT_TYPE)
 
     @app.get("/problems", summary="The problems and their live versions")
     async def list_problems() -> list[dict[str, Any]]:

@@ -26,18 +26,19 @@ def health(live: Mapping[str, LiveModel], broken: Mapping[str, str], log: Counts
 
 
 def together(told: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What the workers say of themselves as one; the first is the one that was asked, and the numbers of rows are added up."""
+    """What the workers say of themselves as one; the first is the one that was asked, and its rows are those of all."""
     complaints = list(dict.fromkeys(complaint for one in told for complaint in one["complaints"]))
-    log = dict(told[0]["log"])
-    for one in told[1:]:
-        log |= {name: log[name] + value for name, value in one["log"].items() if isinstance(value, int)}
-        log["error"] = log["error"] or one["log"]["error"]
     return told[0] | {
         "status": "complaints" if complaints else "ok",
         "complaints": complaints,
-        "log": log,
         "workers": sorted(one["pid"] for one in told),
     }
+
+
+def with_access(told: dict[str, Any], access: Mapping[str, Any], complaint: str) -> dict[str, Any]:
+    """What is said of health, with who is let in."""
+    complaints = [*told["complaints"], *([f"access: {complaint}"] if complaint else [])]
+    return told | {"status": "complaints" if complaints else "ok", "complaints": complaints, "access": access}
 
 
 def short(live: LiveModel) -> dict[str, Any]:

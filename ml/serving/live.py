@@ -145,18 +145,17 @@ class LiveModel:
                 self._moves += 1
             self._write_note(None)
 
-    def without_forgotten(self, request: Request) -> Request:
-        """The request without the rows of people who were erased.
+    def forgotten(self) -> privacy.Forgotten | None:
+        """Who was erased, to be known by the keys of requests; None where a request does not say who its rows are about.
 
         Raises: TransientError: the store is away.
         """
         if self.problem.privacy.subject not in (None, self.problem.source.key):
-            return request  # a request does not say who its rows are about
+            return None
         now = time.monotonic()
         if now - self._asked_at > privacy.LEARNED_WITHIN_S:
             self._forgotten, self._asked_at = privacy.forgotten(self.problem, self._store), now
-        left = [n for n, key in enumerate(request.keys) if key is None or not self._forgotten.holds(key)]
-        return request if len(left) == len(request.keys) else request.only(left)
+        return self._forgotten if self._forgotten.tokens else None
 
     def note(self) -> Version | None:
         """What served last, as this service wrote down, else as the store says; None when nothing was, or it is unreadable."""

@@ -1,11 +1,12 @@
-"""The writer of the request log: answers never wait for it, and what it could not write is counted, not hidden."""
+"""The writer of the request log: answers never wait for the database, and what could not be kept is counted, not hidden."""
 
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
 from typing import TypedDict
 
 import psycopg2
@@ -13,17 +14,21 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - a class
 
 from ml import database, requests
 from ml.errors import EvergreenError
+from ml.privacy import Forgotten
 from ml.requests import Request
+from ml.requests.record import KEY, PROBLEM, fields, unescaped
+from ml.requests.spool import numbers
 
 logger = logging.getLogger("uvicorn.error")
-CAPACITY_ROWS = 100_000
-BATCH_ROWS = 20_000
+LIMIT_BYTES = 2**30
 LINGER_S = 0.1
 RETRY_S = 1.0
+LOOK_S = 2.0  # how often to look for what dead processes left
+REFUSED = (psycopg2.DataError, psycopg2.errors.ProgramLimitExceeded)
 
 
 class Counts(TypedDict):
-    """Rows since the start; `error` is why rows wait, empty when they do not have to.
+    """Rows of all processes since the start; `error` is why rows wait, empty when they do not have to.
 
     Rows of erased people are not written, and count as written: nothing is amiss.
     """
@@ -34,26 +39,37 @@ class Counts(TypedDict):
     error: str
 
 
-class RequestLog:
-    """A bounded queue of answered requests and one thread that copies them to PostgreSQL in batches.
+def sampled(request_id: str, share: float) -> bool:
+    """Whether a request is one of the share that is logged; the same for all arms that answered it."""
+    return share >= 1 or int.from_bytes(blake2b(request_id.encode(), digest_size=4).digest()) < share * 2**32
 
-    A database that is away is tried again every second and nothing is lost while the queue has room; beyond that the
-    newest rows are dropped and counted. `close` writes what waits.
+
+class RequestLog:
+    """Rows go to a file of the spool before the answer leaves; one thread copies the files to PostgreSQL.
+
+    While the database is away the files grow up to a limit; beyond it the newest rows are dropped and counted. What a
+    process that died left in its files, another one writes.
+
+    Args:
+        folder: of the spool, on a local disk; all processes that write to this database share it.
+        forgotten: who was erased, by problem; None when a request does not say who its rows are about.
+            KeyError: no such problem is served here.
     """
 
     def __init__(
         self,
         database_url: str,
-        without_forgotten: Callable[[Request], Request] = lambda request: request,
+        folder: Path,
+        forgotten: Callable[[str], Forgotten | None] = lambda problem: None,
         *,
-        capacity_rows: int = CAPACITY_ROWS,
+        limit_bytes: int = LIMIT_BYTES,
     ) -> None:
         self._url = database_url
-        self._without_forgotten = without_forgotten
-        self._capacity_rows = capacity_rows
-        self._changed = threading.Condition()
-        self._queue: deque[Request] = deque()
-        self._counts = Counts(written=0, waiting=0, dropped=0, error="")
+        self._folder = folder
+        self._forgotten = forgotten
+        self._spool = requests.Spool(folder, limit_bytes)
+        self._error = ""
+        self._wake = threading.Event()
         self._deadline: float | None = None
         self._connection: Connection | None = None
         self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
@@ -62,89 +78,110 @@ class RequestLog:
     @property
     def counts(self) -> Counts:
         """Rows written, waiting and dropped so far; `waiting` is 0 when every answer given so far is in the log."""
-        with self._changed:
-            return self._counts.copy()
+        found, error = numbers(self._folder)
+        waiting = found.taken - found.written - found.refused
+        return Counts(written=found.written, waiting=waiting, dropped=found.refused + found.dropped, error=error)
 
     def put(self, request: Request) -> None:
-        """Take an answered request; returns at once."""
-        with self._changed:
-            if self._counts["waiting"] + len(request.rows) > self._capacity_rows:
-                self._counts["dropped"] += len(request.rows)
-                return
-            self._queue.append(request)
-            self._counts["waiting"] += len(request.rows)
-            self._changed.notify()
+        """Keep an answered request; when it returns, the end of this process cannot lose it. Never raises: an answer leaves."""
+        try:
+            kept = self._spool.put(requests.lines(request), len(request.rows))
+        except OSError as error:
+            self._complain(f"the spool {self._folder} takes nothing: {error}")
+        except (ValueError, TypeError, KeyError) as error:
+            self._spool.drop(len(request.rows))
+            logger.error("request %s cannot be logged and is dropped: %s", request.request_id, error)
+        else:
+            if not kept:
+                self._complain(f"the spool {self._folder} is full; {self._error or 'rows come faster than they are written'}")
+            elif not self._wake.is_set():
+                self._wake.set()
 
     def close(self, timeout_s: float = 10.0) -> None:
-        """Write what waits, for at most `timeout_s`; the rest is dropped and said so in the log of the service."""
-        with self._changed:
-            self._deadline = time.monotonic() + timeout_s
-            self._changed.notify()
+        """Write what waits, for at most `timeout_s`; the rest stays in the spool for the next start."""
+        self._deadline = time.monotonic() + timeout_s
+        self._wake.set()
         self._thread.join(timeout_s + 5)
-        if lost := self.counts["waiting"]:
-            logger.error("%d rows of the request log could not be written before the end: %s", lost, self.counts["error"])
+        if left := self._spool.close():
+            logger.warning("%d rows of the request log wait in %s for the next start: %s", left, self._folder, self._error)
         self._disconnect()
 
     def _run(self) -> None:
-        while batch := self._next_batch():
-            self._write_until_done(batch)
+        self._spool.adopt()
+        looked_at = time.monotonic()
+        while self._deadline is None:
+            if self._wake.wait(LOOK_S):
+                time.sleep(LINGER_S)  # a moment longer for company
+            self._wake.clear()
+            if time.monotonic() - looked_at > LOOK_S:
+                if num_rows := self._spool.adopt():
+                    logger.warning("request log: %d rows taken over from a process that died", num_rows)
+                looked_at = time.monotonic()
+            self._write_all()
+            if self._spool.waits:
+                self._wake.set()
+        while self._spool.waits and not self._over():
+            self._write_all()
 
-    def _next_batch(self) -> list[Request]:
-        """Wait for requests and a moment longer for company; empty only when closed and all is written."""
-        with self._changed:
-            while not self._queue and self._deadline is None:
-                self._changed.wait()
-        if self._deadline is None:
-            time.sleep(LINGER_S)
-        batch: list[Request] = []
-        num_rows = 0
-        with self._changed:
-            while self._queue and (not batch or num_rows + len(self._queue[0].rows) <= BATCH_ROWS):
-                batch.append(self._queue.popleft())
-                num_rows += len(batch[-1].rows)
-        return batch
-
-    def _write_until_done(self, batch: Sequence[Request]) -> None:
-        """Try until the batch is written, refused for good, or the time of `close` is over."""
-        while not self._over():
+    def _write_all(self) -> None:
+        """Write file after file until none is left, or the database is away."""
+        self._spool.turn()
+        while (path := self._spool.oldest()) and not self._over():
             try:
-                self._write(batch)
-            except (psycopg2.DataError, ValueError) as error:
-                self._write_one_by_one(batch, error)
-            except (EvergreenError, psycopg2.Error) as error:
+                refused = self._write(path)
+            except (EvergreenError, psycopg2.Error, OSError) as error:
                 self._disconnect()
                 self._complain(str(error).strip())
                 time.sleep(RETRY_S)
-                continue
-            return
+                return
+            self._spool.done(refused=refused)
+            self._complain("")
 
-    def _write(self, batch: Sequence[Request]) -> None:
+    def _write(self, path: Path) -> int:
+        """Write a file; returns how many of its rows the table refuses."""
         if self._connection is None:
             self._connection = database.connect(self._url)
-        requests.append(self._connection, [self._without_forgotten(request) for request in batch])
-        self._count(written=sum(len(request.rows) for request in batch), dropped=0)
+        requests.share_lock(self._connection)
+        data = path.read_bytes()
+        data = data[: data.rfind(b"\n") + 1]  # a row that was torn by a kill was never answered
+        kept, refused = self._without_forgotten(data.splitlines(keepends=True))
+        return refused + self._append(kept)
 
-    def _write_one_by_one(self, batch: Sequence[Request], error: Exception) -> None:
-        """A value that the database refuses must not hold up the rows around it for ever."""
-        if len(batch) > 1:
-            for request in batch:
-                self._write_until_done([request])
-            return
-        logger.error("request %s cannot be logged and is dropped: %s", batch[0].request_id, str(error).strip())
-        self._count(written=0, dropped=len(batch[0].rows))
+    def _append(self, lines: Sequence[bytes]) -> int:
+        """Write lines; one that the database refuses is found by halves, for it must not hold up those around it."""
+        assert self._connection is not None  # noqa: S101 - `_write` made it
+        try:
+            requests.append_lines(self._connection, b"".join(lines))
+        except REFUSED as error:
+            if len(lines) == 1:
+                logger.error("a row of request %s cannot be logged and is dropped: %s", lines[0][:36], str(error).strip())
+                return 1
+            half = len(lines) // 2
+            return self._append(lines[:half]) + self._append(lines[half:])
+        return 0
 
-    def _count(self, *, written: int, dropped: int) -> None:
-        with self._changed:
-            self._counts["written"] += written
-            self._counts["dropped"] += dropped
-            self._counts["waiting"] -= written + dropped
-            self._counts["error"] = ""
+    def _without_forgotten(self, lines: Sequence[bytes]) -> tuple[list[bytes], int]:
+        """The lines without those of erased people, and how many are of no problem that is served: nobody knows whose."""
+        split = [(line, values) for line in lines if len(values := fields(line)) > KEY]  # a blanked one has no fields
+        gone: dict[bytes, Forgotten | None] = {}
+        unknown: set[bytes] = set()
+        for problem in {values[PROBLEM] for _, values in split}:
+            try:
+                gone[problem] = self._forgotten(problem.decode())
+            except KeyError:
+                logger.error("rows of %s wait in the spool, but it is not served any more: they are dropped", problem.decode())
+                unknown.add(problem)
+        kept = [
+            line for line, values in split if values[PROBLEM] not in unknown and not _holds(gone[values[PROBLEM]], values[KEY])
+        ]
+        return kept, sum(values[PROBLEM] in unknown for _, values in split)
 
     def _complain(self, reason: str) -> None:
-        with self._changed:
-            new = self._counts["error"] != reason
-            self._counts["error"] = reason
-        if new:
+        if reason == self._error:
+            return
+        self._error = reason
+        self._spool.complain(reason)
+        if reason:
             logger.warning("request log: rows wait, because %s", reason)
 
     def _over(self) -> bool:
@@ -155,3 +192,7 @@ class RequestLog:
             with suppress(psycopg2.Error):  # it is broken or no longer wanted: nothing to save
                 self._connection.close()
             self._connection = None
+
+
+def _holds(gone: Forgotten | None, key: bytes) -> bool:
+    return gone is not None and (name := unescaped(key)) is not None and gone.holds(name)

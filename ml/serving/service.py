@@ -1,6 +1,7 @@
 """What the service holds and does, whatever protocol asks: live models, access, the request log, threads to score in."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -10,12 +11,12 @@ from fastapi import FastAPI, HTTPException
 
 from ml import problem as problems
 from ml.requests import Request
-from ml.serving import describe
+from ml.serving import describe, metrics
 from ml.serving.access import Access
 from ml.serving.answer import Rows, answer, request, seen
 from ml.serving.champions import Champions
 from ml.serving.live import LiveModel, Model
-from ml.serving.log import RequestLog
+from ml.serving.log import RequestLog, sampled
 from ml.serving.moves import Moves
 from ml.serving.pressure import Pressure
 from ml.serving.shared import Shared, folder_of
@@ -50,10 +51,15 @@ class Service:
     @asynccontextmanager
     async def running(self, _app: FastAPI) -> AsyncIterator[None]:
         """From the first champion loaded to the last row of the request log written."""
-        self.log = RequestLog(self.settings.database_url, lambda request: self.live[request.problem].without_forgotten(request))
+        spool, limit_bytes = self.settings.spool, self.settings.spool_mb * 2**20
+        self.log = RequestLog(
+            self.settings.database_url, spool, lambda name: self.live[name].forgotten(), limit_bytes=limit_bytes
+        )
         await asyncio.to_thread(self.starter.start)
+        await asyncio.to_thread(self.access.start)
         async with self.siblings.told(self.health):
             yield
+        self.access.stop()
         self.starter.stop()
         self.scoring.shutdown()
         self.loading.shutdown()
@@ -78,7 +84,8 @@ class Service:
 
     def health(self) -> dict[str, Any]:
         """What this worker says about itself."""
-        return describe.health(self.live, self.broken, self.log.counts, self.starter.ledger_complaint)
+        told = describe.health(self.live, self.broken, self.log.counts, self.starter.ledger_complaint)
+        return describe.with_access(told, self.access.about(), self.access.complaint)
 
     async def move(self, name: str, action: Callable[[LiveModel], object]) -> LiveModel:
         """Change what answers a problem, in every worker of the service; returns when all of them answer with it.
@@ -96,10 +103,12 @@ class Service:
         Raises: HTTPException: 404 for an unknown problem, 503 without a model, or with more waiting than can be answered soon.
             DataError: a row is not what the model takes.
         """
-        model = self.model(name)
+        model, began = self.model(name), time.perf_counter()
         found = await self._scored(model, name, rows)
-        if logged:
-            self.log.put(model.hidden(found, self.live[name].problem.source.key))
+        metrics.answered(found, time.perf_counter() - began)
+        problem = self.live[name].problem
+        if logged and sampled(found.request_id, problem.serving.sample):
+            self.log.put(model.hidden(found, problem.source.key))
         return found
 
     async def _scored(self, model: Model, name: str, rows: Rows) -> Request:

@@ -11,6 +11,7 @@ from pathlib import Path
 import uvicorn
 
 from ml.serving.app import create_app
+from ml.serving.edge import Edge
 from ml.serving.front import Front
 from ml.serving.service import Service
 from ml.serving.shared import Shared
@@ -41,7 +42,8 @@ class Work:
         shared = Shared(self.folder, slot=slot, generation=self.generation)
         service = Service(self.settings, shared, Siblings(self.sockets, slot))
         front = Front(create_app(self.settings, service), service)
-        config = uvicorn.Config(front, access_log=False, timeout_graceful_shutdown=GRACE_S, lifespan="on")
+        edge = Edge(front, service.access, told=self.settings.serving_log == "requests")
+        config = uvicorn.Config(edge, access_log=False, log_config=None, timeout_graceful_shutdown=GRACE_S, lifespan="on")
         server = uvicorn.Server(config)
         service.pressure.requests = lambda: len(server.server_state.tasks)
         for one in (signal.SIGTERM, signal.SIGINT):  # uvicorn sends itself the signal again when all is done; that is no error

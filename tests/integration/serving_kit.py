@@ -112,6 +112,7 @@ class Service:
     database_url: str
     token: str = TOKEN
     workers: int = 1
+    more: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=lambda: free_port(0))
     process: subprocess.Popen[bytes] | None = None
 
@@ -142,10 +143,12 @@ class Service:
             "EVERGREEN_DATABASE_URL": self.database_url,
             "EVERGREEN_SERVING_URL": self.url,
             "EVERGREEN_SERVING_TOKEN": self.token,
+            "EVERGREEN_SERVING_STATE": str(self.home / "serving"),
             "EVERGREEN_PROBLEMS": str(self.home / "problems"),
             "EVERGREEN_CLOCK_FILE": str(self.clock),
             "EVERGREEN_CACHE": str(self.home / "cache"),
             "EVERGREEN_SERVING_WORKERS": str(self.workers),
+            **self.more,
         }
 
     def settings(self) -> Settings:

@@ -1,0 +1,25 @@
+"""The request log: every answered row, as it was asked and as it was answered; a table in PostgreSQL, and files on the way."""
+
+from ml.requests.record import SCHEMA, SHADOW, Answered, Request, lines, scores_of, several_of, typed
+from ml.requests.spool import Numbers, Spool
+from ml.requests.table import about, answered, append, append_lines, find, read, share_lock
+
+__all__ = [
+    "SCHEMA",
+    "SHADOW",
+    "Answered",
+    "Numbers",
+    "Request",
+    "Spool",
+    "about",
+    "answered",
+    "append",
+    "append_lines",
+    "find",
+    "lines",
+    "read",
+    "scores_of",
+    "several_of",
+    "share_lock",
+    "typed",
+]

@@ -1,0 +1,82 @@
+"""Figures of the service for Prometheus; several worker processes add to the same ones.
+
+`PROMETHEUS_MULTIPROC_DIR` must be set before this module is imported (`share` does it): the workers then count in files of
+that folder, and whoever is asked adds them up.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from ml.requests import Request
+
+if TYPE_CHECKING:
+    from ml.serving.live import LiveModel
+    from ml.serving.log import Counts
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+ARM = ("problem", "version", "arm")
+
+_own = CollectorRegistry()
+_answers = Histogram(
+    "evergreen_answer_seconds", "time to answer a request, scoring included", ARM, buckets=SECONDS, registry=_own
+)
+_rows = Counter("evergreen_answered_rows", "rows that were answered", ARM, registry=_own)
+_responses = Counter("evergreen_http_responses", "responses by protocol and status", ("protocol", "status"), registry=_own)
+_known: dict[tuple[str, int, str], tuple[Histogram, Counter]] = {}
+_counted: dict[tuple[str, int], Counter] = {}
+
+
+def answered(request: Request, seconds: float) -> None:
+    """Count an answered request."""
+    name = (request.problem, request.version, request.arm)
+    if (found := _known.get(name)) is None:
+        labels = (request.problem, str(request.version), request.arm)
+        found = _known[name] = _answers.labels(*labels), _rows.labels(*labels)
+    found[0].observe(seconds)
+    found[1].inc(len(request.rows))
+
+
+def responded(protocol: str, status: int) -> None:
+    """Count a response of any kind."""
+    if (found := _counted.get((protocol, status))) is None:
+        found = _counted[protocol, status] = _responses.labels(protocol, str(status))
+    found.inc()
+
+
+class Held(Collector):
+    """What is looked up when somebody asks: versions that are live, rows of the request log."""
+
+    def __init__(self, live: Mapping[str, "LiveModel"], counts: Callable[[], "Counts"]) -> None:
+        self._live, self._counts = live, counts
+
+    def collect(self) -> Iterator[Metric]:
+        """The figures of now."""
+        versions = GaugeMetricFamily("evergreen_live_version", "version that answers, 0 for none", labels=["problem"])
+        for name, live in self._live.items():
+            current = live.state.current
+            versions.add_metric([name], current.id.version if current else 0)
+        yield versions
+        counts = self._counts()
+        rows = CounterMetricFamily("evergreen_log_rows", "rows of the request log", labels=["state"])
+        rows.add_metric(["written"], counts["written"])
+        rows.add_metric(["dropped"], counts["dropped"])
+        yield rows
+        yield GaugeMetricFamily("evergreen_log_rows_waiting", "rows in the spool", value=counts["waiting"])
+        yield GaugeMetricFamily("evergreen_log_stuck", "1 while the request log cannot be written", value=bool(counts["error"]))
+
+
+def exposition(held: Held) -> bytes:
+    """All figures of all workers, in Prometheus' text format."""
+    registry = CollectorRegistry()
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    registry.register(held)
+    shared = generate_latest(registry)
+    return shared if "PROMETHEUS_MULTIPROC_DIR" in os.environ else shared + generate_latest(_own)

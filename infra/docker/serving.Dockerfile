@@ -1,6 +1,7 @@
 # The prediction service: no Airflow, no TensorFlow. Build from the project's folder:
 #   docker build -f infra/docker/serving.Dockerfile -t evergreen-serving .
-# Run it with EVERGREEN_STORE, EVERGREEN_DATABASE_URL and a volume on /var/lib/evergreen, which holds its own copy of what serves.
+# Run it with EVERGREEN_STORE, EVERGREEN_DATABASE_URL and a volume on /var/lib/evergreen, which holds its own copy of what serves
+# and rows of the request log on their way. It starts once a key was made (python -m ml keys new) or EVERGREEN_OIDC_ISSUER is set.
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS packages
@@ -18,7 +19,8 @@ RUN /opt/evergreen/venv/bin/python -m compileall -q /opt/evergreen/ml
 WORKDIR /opt/evergreen
 USER evergreen
 VOLUME /var/lib/evergreen
-ENV PATH=/opt/evergreen/venv/bin:$PATH PYTHONUNBUFFERED=1 EVERGREEN_CACHE=/var/lib/evergreen/cache
+ENV PATH=/opt/evergreen/venv/bin:$PATH PYTHONUNBUFFERED=1 EVERGREEN_CACHE=/var/lib/evergreen/cache \
+    EVERGREEN_SERVING_STATE=/var/lib/evergreen/serving
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health', timeout=2)"]

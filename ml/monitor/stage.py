@@ -13,6 +13,7 @@ from ml.monitor import judge
 from ml.monitor.evidence import INSTANT, gather, span
 from ml.monitor.judge import KINDS
 from ml.records import DriftFinding, Monitored
+from ml.store import Store
 
 log = logging.getLogger(__name__)
 ASKED = "retrain_asked"
@@ -48,7 +49,19 @@ def run(context: Context) -> Monitored:
         "drift": context.problem.drift.model_dump(),
         "dry_run": context.dry_run,
     }
-    return context.once(Monitored, inputs, lambda: _monitor(context, ledger, champion, moment))
+    record = context.once(Monitored, inputs, lambda: _monitor(context, ledger, champion, moment))
+    if not context.dry_run:
+        _publish(context.store, record)
+    return record
+
+
+def _publish(store: Store, record: Monitored) -> None:
+    """Leave the newest word where the service finds it for Prometheus, without sentences, which quote values of requests."""
+    earlier = Monitored.model_validate(store.read_json(Monitored.latest)) if store.exists(Monitored.latest) else None
+    if earlier is None or earlier.end is None or record.end is None or earlier.end <= record.end:
+        findings = tuple(finding.model_copy(update={"sentence": ""}) for finding in record.findings)
+        silent = record.model_copy(update={"findings": findings, "reason": ""})
+        store.write_json(Monitored.latest, silent.model_dump(mode="json"))
 
 
 def judged_at(context: Context) -> datetime:

@@ -1,7 +1,7 @@
 """The nouns: small frozen records that stages hand on, each a JSON file of its run and a plain dict over XCom."""
 
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -213,9 +213,10 @@ class DriftFinding(Record):
 
 
 class Monitored(Record):
-    """What the requests of a window and their labels say about the champion."""
+    """What the requests of a window and their labels say about the champion; the newest lies in the store as `latest`."""
 
     stage = "monitor"
+    latest: ClassVar[str] = "monitor/latest.json"
     start: datetime | None = Field(None, description="first moment of the requests looked at")
     end: datetime | None = Field(None, description="first moment after them")
     version: int | None

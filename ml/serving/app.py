@@ -19,6 +19,7 @@ from ml.serving.answer import TooLargeError, parse, reply
 from ml.serving.schemas import Answer, Failure, Question, Version
 from ml.serving.service import Service
 from ml.settings import Settings
+from ml.store import store_of
 
 MAX_BODY_BYTES = 32 * 2**20
 STATUS: dict[type[Exception], int] = {
@@ -70,7 +71,7 @@ def _routes(app: FastAPI, service: Service) -> None:
 
     @app.get("/metrics", summary="Figures for Prometheus", response_class=Response)
     async def show_metrics() -> Response:
-        held = metrics.Held(service.live, lambda: service.log.counts)
+        held = metrics.Held(service.live, lambda: service.log.counts, lambda name: store_of(name, service.settings))
         return Response(await asyncio.to_thread(metrics.exposition, held), media_type=metrics.CONTENT_TYPE)
 
     @app.get("/problems", summary="The problems and their live versions")

@@ -13,7 +13,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from ml.errors import EvergreenError
+from ml.records import Monitored
 from ml.requests import Request
+from ml.store import Store
 
 if TYPE_CHECKING:
     from ml.serving.live import LiveModel
@@ -51,13 +54,21 @@ def responded(protocol: str, status: int) -> None:
 
 
 class Held(Collector):
-    """What is looked up when somebody asks: versions that are live, rows of the request log."""
+    """What is looked up when somebody asks: versions that are live, rows of the request log, what monitoring said last.
 
-    def __init__(self, live: Mapping[str, "LiveModel"], counts: Callable[[], "Counts"]) -> None:
-        self._live, self._counts = live, counts
+    Args:
+        store: where monitoring writes, by problem.
+    """
+
+    def __init__(self, live: Mapping[str, "LiveModel"], counts: Callable[[], "Counts"], store: Callable[[str], Store]) -> None:
+        self._live, self._counts, self._store = live, counts, store
 
     def collect(self) -> Iterator[Metric]:
         """The figures of now."""
+        yield from self._service()
+        yield from self._drift()
+
+    def _service(self) -> Iterator[Metric]:
         versions = GaugeMetricFamily("evergreen_live_version", "version that answers, 0 for none", labels=["problem"])
         for name, live in self._live.items():
             current = live.state.current
@@ -70,6 +81,34 @@ class Held(Collector):
         yield rows
         yield GaugeMetricFamily("evergreen_log_rows_waiting", "rows in the spool", value=counts["waiting"])
         yield GaugeMetricFamily("evergreen_log_stuck", "1 while the request log cannot be written", value=bool(counts["error"]))
+
+    def _drift(self) -> Iterator[Metric]:
+        drifts = GaugeMetricFamily("evergreen_drift", "1 for drift, 0 for none, as last monitored", labels=["problem", "kind"])
+        names = ["problem", "kind", "subject"]
+        values = GaugeMetricFamily("evergreen_drift_value", "what monitoring measured", labels=names)
+        limits = GaugeMetricFamily("evergreen_drift_limit", "from which on it counts", labels=names)
+        times = GaugeMetricFamily("evergreen_drift_judged_seconds", "end of the window, seconds since 1970", labels=["problem"])
+        for problem in self._live:
+            if (said := self._said(problem)) is None:
+                continue
+            for kind, verdict in said.verdicts.items():
+                if verdict != "not assessable":
+                    drifts.add_metric([problem, kind], verdict == "drift")
+            for one in said.findings:
+                for family, number in ((values, one.value), (limits, one.limit)):
+                    if number is not None:
+                        family.add_metric([problem, one.kind, one.subject], number)
+            if said.end:
+                times.add_metric([problem], said.end.timestamp())
+        yield from (drifts, values, limits, times)
+
+    def _said(self, problem: str) -> Monitored | None:
+        """What monitoring said last; None when it never did, or the store is away: other figures are told all the same."""
+        try:
+            store = self._store(problem)
+            return Monitored.model_validate(store.read_json(Monitored.latest)) if store.exists(Monitored.latest) else None
+        except (EvergreenError, OSError, ValueError):
+            return None
 
 
 def exposition(held: Held) -> bytes:

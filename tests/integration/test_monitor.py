@@ -226,6 +226,9 @@ def test_a_shifted_day_is_data_and_prediction_drift_and_names_the_columns(world)
     moved = {finding.subject for finding in record.findings if finding.drifted and finding.kind == "data"}
     assert moved == {"carrier", "distance", "humidity", "wind", "remark"}
     assert not record.retrain, "the problem retrains on concept drift only"
+    latest = Monitored.model_validate(world.context().store.read_json(Monitored.latest))
+    assert latest.verdicts == record.verdicts
+    assert {finding.sentence for finding in latest.findings} == {""}, "they quote values of requests"
 
 
 def test_flipped_outcomes_ask_for_exactly_one_retrain_however_often_it_runs(world):

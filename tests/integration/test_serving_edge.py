@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ml import keys, requests
 from ml.database import migrate
+from ml.records import Monitored
 from ml.settings import PROJECT
 from tests.integration.serving_kit import ROWS, TOKEN, Service, kill_postgres, make_model, make_postgres, running
 
@@ -52,6 +53,22 @@ def test_figures_count_what_was_answered_refused_and_logged(service):
     assert gained[("evergreen_http_responses_total", "json", "422")] == 1
     assert gained[("evergreen_log_rows_total", "written")] == 3 * len(ROWS)
     assert (after[("evergreen_live_version", "flights")], after[("evergreen_log_rows_waiting",)]) == (1, 0)
+
+
+def test_figures_tell_what_monitoring_said_last(service):
+    findings = {"kind": "data", "subject": "carrier", "drifted": True, "value": 0.4, "limit": 0.2, "p_value": 0.0, "sentence": ""}
+    record = {"end": "2013-01-02T00:00:00Z", "version": 1, "num_requests": 9, "num_labelled": 0, "findings": [findings]}
+    verdicts = {"data": "drift", "prediction": "no drift", "concept": "not assessable"}
+    place = service.store / "flights" / Monitored.latest
+    place.parent.mkdir()
+    place.write_text(json.dumps(record | {"verdicts": verdicts, "retrain": False, "reason": ""}))
+    told = figures(service)
+    assert (told["evergreen_drift", "data", "flights"], told["evergreen_drift", "prediction", "flights"]) == (1, 0)
+    assert ("evergreen_drift", "concept", "flights") not in told
+    assert (told["evergreen_drift_value", "data", "flights", "carrier"]) == 0.4
+    assert told["evergreen_drift_judged_seconds", "flights"] == datetime(2013, 1, 2, tzinfo=UTC).timestamp()
+    place.write_text("half a fil")
+    assert ("evergreen_drift", "data", "flights") not in figures(service)
 
 
 def test_lines_of_the_log_are_json_and_requests_are_among_them(service):

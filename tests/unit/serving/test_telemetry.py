@@ -20,7 +20,7 @@ from ml.requests import Request
 from ml.serving import metrics
 metrics.answered(Request("r", "flights", 3, datetime.now(UTC), [None], [{}], [{}], "shadow"), 0.002)
 counts = {"written": 7, "waiting": 0, "dropped": 2, "error": ""}
-print(metrics.exposition(metrics.Held({}, lambda: counts)).decode())
+print(metrics.exposition(metrics.Held({}, lambda: counts, None)).decode())
 """
 TRACED = """
 import asyncio, sys

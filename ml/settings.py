@@ -31,6 +31,7 @@ class Settings:
     spool_mb: int
     oidc_issuer: str
     oidc_audience: str
+    serving_grpc: str
     problems: Path
     expectations: Path
     clock_file: Path | None
@@ -75,6 +76,7 @@ DEFAULTS = {
     "spool_mb": "1024",
     "oidc_issuer": "",
     "oidc_audience": "",
+    "serving_grpc": "",
     "problems": str(PROJECT / "ml" / "problems"),
     "expectations": str(PROJECT / "expectations"),
     "clock_file": "",
@@ -97,6 +99,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         **{n: values[n] for n in ("store", "source_url", "database_url", "mlflow_url", "serving_url", "serving_token")},
         **{n: values[n] for n in ("oidc_issuer", "oidc_audience")},
         serving_log=_one_of("serving_log", values["serving_log"], LINES),
+        serving_grpc=values["serving_grpc"],
         cache=Path(values["cache"]),
         serving_workers=_workers(values["serving_workers"]),
         serving_state=Path(values["serving_state"]),

@@ -12,18 +12,19 @@ from ml.embedded.postgres import OWNER, READER, Postgres
 from ml.embedded.processes import free_port
 from tests.object_store import ObjectStore
 
+TOGETHER = ("tests/dags/", "tests/e2e/", "tests/integration/protocols/")
 hypothesis.settings.register_profile("steady", deadline=None)  # a busy machine is no finding
 hypothesis.settings.load_profile("steady")
 
 
 @pytest.hookimpl(optionalhook=True)  # only where several processes share the tests
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """A file of tests stays in one process, and so do those that share a scheduler: its start costs more than they do."""
+    """A file of tests stays in one process, and so do those that share a scheduler or a service: its start costs more."""
     from xdist.scheduler import LoadFileScheduling
 
     class ByFile(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            whole = [folder for folder in ("tests/dags/", "tests/e2e/") if nodeid.startswith(folder)]
+            whole = [folder for folder in TOGETHER if nodeid.startswith(folder)]
             return whole[0] if whole else str(super()._split_scope(nodeid))
 
     return ByFile(config, log)

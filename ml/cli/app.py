@@ -5,7 +5,22 @@ import sys
 
 import typer
 
-from ml.cli import contract, data, erase, expectations, export, keys, lineage, moves, problems, quarantine, replay, runs, state, tune
+from ml.cli import (
+    contract,
+    data,
+    erase,
+    expectations,
+    export,
+    keys,
+    lineage,
+    moves,
+    problems,
+    quarantine,
+    replay,
+    runs,
+    state,
+    tune,
+)
 from ml.errors import EvergreenError
 
 app = typer.Typer(

@@ -61,11 +61,14 @@ def serve(settings: Settings, host: str, port: int) -> int:
     with _bound(host, port) as listener, tempfile.TemporaryDirectory(prefix="evergreen-") as sockets:
         telemetry.share_figures(settings.serving_state / "metrics" / str(port))  # before what follows imports those who count
         from ml.serving.access import check
+        from ml.serving.protocols import tfgrpc
         from ml.serving.shared import folder_of
         from ml.serving.supervisor import Supervisor
         from ml.serving.worker import Work
 
         check(settings)
+        if settings.serving_grpc:
+            tfgrpc.check(settings.serving_grpc, host)
         folder = folder_of(settings, f"{host}:{port}")
         work = Work(settings, listener, folder, Path(sockets), secrets.token_hex(8))
         return Supervisor(work.run, settings.serving_workers, GRACE_S).run()

@@ -12,7 +12,7 @@ from fastapi import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ml.serving.answer import Rows, parse, reply
-from ml.serving.app import MAX_BODY_BYTES, failure
+from ml.serving.http import MAX_BODY_BYTES, failure
 from ml.serving.live import Model
 from ml.serving.service import Service
 

@@ -74,6 +74,11 @@ class State:
         """The same as one document."""
         return Wanted(version=self.current and self.current.id, previous=self.previous and self.previous.id)
 
+    @property
+    def loaded(self) -> list[Model]:
+        """What may be asked for by number, the live one first; nothing once the live one was withdrawn."""
+        return [model for model in (self.current, self.previous) if model is not None] if self.current else []
+
 
 class LiveModel:
     """Holds the models of one problem.

@@ -75,12 +75,17 @@ class Service:
             raise HTTPException(404, f"Unknown problem {name!r}. {why}")
         return self.live[name]
 
-    def model(self, name: str) -> Model:
-        """The model that answers now, 503 when there is none."""
+    def model(self, name: str, version: int | None = None) -> Model:
+        """The model that answers now, or a loaded one by its number; 503 when none answers, 404 when that one is not loaded."""
         live = self.problem(name)
-        if (model := live.state.current) is None:
+        loaded = live.state.loaded
+        if not loaded:
             raise HTTPException(503, f"No model of {name!r} serves yet. {live.complaint or 'Promote a version first.'}")
-        return model
+        for model in loaded:
+            if version in (None, model.id.version):
+                return model
+        numbers = ", ".join(str(model.id.version) for model in loaded)
+        raise HTTPException(404, f"Version {version} of {name!r} is not loaded. Loaded: {numbers}.")
 
     def health(self) -> dict[str, Any]:
         """What this worker says about itself."""
@@ -97,13 +102,19 @@ class Service:
         await asyncio.get_running_loop().run_in_executor(self.loading, self.moves.change, name, action)
         return live
 
-    async def answer(self, name: str, rows: Rows, *, logged: bool = True) -> Request:
+    def versions(self, name: str) -> list[int]:
+        """The versions that can be asked, the live one first; 404 for an unknown problem."""
+        return [model.id.version for model in self.problem(name).state.loaded]
+
+    async def answer(self, name: str, rows: Rows, *, logged: bool = True, version: int | None = None) -> Request:
         """Answer a request with the one model that is live as it begins; every protocol comes through here.
 
-        Raises: HTTPException: 404 for an unknown problem, 503 without a model, or with more waiting than can be answered soon.
-            DataError: a row is not what the model takes.
+        Args:
+            version: the loaded version that must answer, whatever is live.
+        Raises: HTTPException: 404 for an unknown problem or a version that is not loaded, 503 without a model, or with more
+            waiting than can be answered soon. DataError: a row is not what the model takes.
         """
-        model, began = self.model(name), time.perf_counter()
+        model, began = self.model(name, version), time.perf_counter()
         found = await self._scored(model, name, rows)
         metrics.answered(found, time.perf_counter() - began)
         problem = self.live[name].problem

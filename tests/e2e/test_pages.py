@@ -304,7 +304,7 @@ def test_a_plot_of_the_run_is_shown(night, stack, visitor, picture):
 
 
 def test_the_service_describes_its_interface(stack, visitor, picture):
-    """The page /docs takes its script from the internet; the description that it shows comes from the service itself."""
+    """The page /docs shows the description, which comes from the service itself, and leads to the form of a problem."""
     answer = visitor.goto(f"{stack.serving_url}/openapi.json")
     assert answer is not None
     described = json.loads(answer.text())
@@ -314,8 +314,15 @@ def test_the_service_describes_its_interface(stack, visitor, picture):
         found = described
         for name in reference.removeprefix("#/").split("/"):
             found = found[name]
-    visitor.set_viewport_size({"width": 800, "height": 400})
+    visitor.set_viewport_size({"width": 900, "height": 900})
+    visitor.goto(f"{stack.serving_url}/docs")
+    visitor.get_by_text("/problems/{problem}/predict").click()
+    expect(visitor.locator("details[open]").get_by_text("curl -X POST")).to_be_visible()
     picture(visitor, "service-interface")
+    visitor.get_by_role("link", name="Late arrivals").click()
+    visitor.get_by_role("button", name="Ask").click()
+    expect(visitor.get_by_role("status")).to_contain_text("which means")
+    picture(visitor, "service-form")
 
 
 def references(content: Any) -> list[str]:

@@ -114,6 +114,7 @@ class Service:
     workers: int = 1
     more: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=lambda: free_port(0))
+    grpc: str = ""
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -144,6 +145,7 @@ class Service:
             "EVERGREEN_SERVING_URL": self.url,
             "EVERGREEN_SERVING_TOKEN": self.token,
             "EVERGREEN_SERVING_STATE": str(self.home / "serving"),
+            "EVERGREEN_SERVING_GRPC": self.grpc,
             "EVERGREEN_PROBLEMS": str(self.home / "problems"),
             "EVERGREEN_CLOCK_FILE": str(self.clock),
             "EVERGREEN_CACHE": str(self.home / "cache"),

@@ -12,6 +12,7 @@ Triage:
 - **`validate` failed**: too many rows broke a rule, or the batch as a whole did. The log names the rules; every row is in
   the table `raw`, none went further. Mend the source and clear from `ingest` on, or the suite and clear `validate`.
 - **`prepare` skipped**: the run is a backfill, which brings data and trains nothing. The next night learns from them.
+- **`rehearse` failed**: a model could not be loaded, or its process died (memory?); the log says which.
 - **`gate` says reject or not assessable**: a decision, not a fault. The rules and their values are in its log and, with
   plots, in MLflow (button on `register`, Details > Extra links).
 - **`report` failed**: only pages for people are missing; nothing depends on them, and the run is not failed by it. It also
@@ -28,6 +29,7 @@ from retraining.problems import ProblemFile
 STAGES = {
     "validate": "Check the rows against the expectation suite; bad rows go to `quarantine`, each with its rules.",
     "evaluate": "Score candidate, champion and baselines on the same rows.",
+    "rehearse": "Let candidate and champion answer what was asked lately: other answers, latency, memory, cold start.",
     "gate": "Decide: promote, reject or not assessable, rule by rule.",
     "register": "Log the run in MLflow, and make a version there when the verdict says promote.",
 }
@@ -39,9 +41,9 @@ def build(problem: ProblemFile) -> None:
     @dag(schedule=schedules.retrain(problem), params=forms.retrain(), **defaults.arguments("retrain", problem, __doc__))
     def retrain() -> None:
         validate = links.to_validation(stage("validate", problem, **defaults.SIDE_BY_SIDE))
-        evaluate, gate = (stage(name, problem) for name in ("evaluate", "gate"))
+        evaluate, rehearse, gate = (stage(name, problem) for name in ("evaluate", "rehearse", "gate"))
         register = links.to_mlflow(stage("register", problem))
-        chain(ingest(problem), validate, prepare(problem), train(problem), evaluate, gate, register, announce(problem))
+        chain(ingest(problem), validate, prepare(problem), train(problem), evaluate, rehearse, gate, register, announce(problem))
         validate >> links.to_reports(report(problem))
 
     retrain()

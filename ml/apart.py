@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
 
 import psutil  # type: ignore[import-untyped]
@@ -37,11 +38,11 @@ def run(
         TransientError: it stood still, or was killed.
         What the work raised, with its traceback as a note.
     """
-    context = multiprocessing.get_context(_method())
-    here, there = context.Pipe()
-    forked = context.get_start_method() == "fork"
+    process_context = context()
+    here, there = process_context.Pipe()
+    forked = process_context.get_start_method() == "fork"
     arguments = (work, args, there, here if forked else None, told is not None)
-    process = context.Process(target=_do, args=arguments, daemon=True, name="training")  # type: ignore[attr-defined]
+    process = process_context.Process(target=_do, args=arguments, daemon=True, name="training")  # type: ignore[attr-defined]
     process.start()
     there.close()
     try:
@@ -52,19 +53,20 @@ def run(
         here.close()
 
 
-def _method() -> str:
-    """How to start: a fork has TensorFlow in memory already, but works only where TensorFlow has not begun to compute.
+def context() -> BaseContext:
+    """How to start a process: a fork has TensorFlow in memory already, but works only where TensorFlow has not begun to compute.
 
     Others (a whole night by hand, a search, a test) ask a clean server for its forks, which imports TensorFlow once.
     """
     if "tensorflow" in sys.modules:
-        from tensorflow.python.eager import context
+        from tensorflow.python.eager.context import context_safe
 
-        begun = context.context_safe()
+        begun = context_safe()
         if begun is None or not begun._initialized:
-            return "fork"
-    multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
-    return "forkserver"
+            return multiprocessing.get_context("fork")
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(PRELOADED)
+    return server
 
 
 def get_ready() -> None:

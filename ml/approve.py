@@ -10,7 +10,7 @@ from ml import card, judged
 from ml.context import Context
 from ml.errors import RefusedError
 from ml.ledger import About, Champion
-from ml.records import Answer, Evaluated, Prepared, Question, Verdict
+from ml.records import Answer, Evaluated, Prepared, Question, Rehearsed, Verdict
 
 log = logging.getLogger(__name__)
 NOBODY = "airflow"  # who rejects when nobody answered in time
@@ -50,7 +50,8 @@ def subject(context: Context, question: Question) -> str:
 def body(context: Context, question: Question) -> str:
     """The card's essentials in Markdown, with the digests that the answer will be bound to."""
     run, gate = context.of_run(question.run_key), context.problem.gate
-    shown = card.essentials(context.problem, run.record(Prepared), run.record(Evaluated), run.record(Verdict))
+    rehearsed = run.record(Rehearsed) if run.has(Rehearsed) else None
+    shown = card.essentials(context.problem, run.record(Prepared), run.record(Evaluated), run.record(Verdict), rehearsed)
     page = context.registry.version_url(context.problem.name, question.version)
     return "\n\n".join(
         [

@@ -13,7 +13,7 @@ from ml import card, marks, snapshot
 from ml.context import Context
 from ml.ledger import Entry, Ledger
 from ml.pages import validation
-from ml.records import Evaluated, Ingested, Interval, Prepared, Registered, Scores, Trained, Validated, Verdict
+from ml.records import Evaluated, Ingested, Interval, Prepared, Registered, Rehearsed, Scores, Trained, Validated, Verdict
 from ml.registry import Candidate, Data, Run
 from ml.snapshot import CURVES, HISTORY, PLOTS, REPORT
 
@@ -28,6 +28,7 @@ FILES = (
     HISTORY,
     CURVES,
     "evaluate.json",
+    "rehearse.json",
     "gate.json",
     CARD,
     PLOTS,
@@ -101,7 +102,9 @@ def _write_verdict(context: Context, ledger: Ledger, verdict: Verdict, trained: 
 
 def _facts(context: Context, verdict: Verdict, trained: Trained) -> card.Facts:
     prepared, evaluated = context.record(Prepared), context.record(Evaluated)
-    return card.Facts(context.problem, context.run_key, prepared, trained, evaluated, verdict, dict(context.pages))
+    rehearsed = context.record(Rehearsed) if context.has(Rehearsed) else None
+    facts = card.Facts(context.problem, context.run_key, prepared, trained, evaluated, verdict, dict(context.pages))
+    return replace(facts, rehearsed=rehearsed)
 
 
 def _pictures(context: Context, run_id: str) -> dict[str, str]:
@@ -132,7 +135,7 @@ def _as_run(context: Context, text: str, tags: dict[str, str]) -> Run:
         ),
         card=text,
         params=_params(context),
-        metrics=_metrics(evaluated, trained),
+        metrics=_metrics(evaluated, trained) | _rehearsed_metrics(context),
         history={f"epoch/{name}": values for name, values in snapshot.history_of(context).items()},
         tags=tags,
         files=[context.file(name) for name in FILES if context.store.exists(context.name(name))],
@@ -173,6 +176,15 @@ def _metrics(evaluated: Evaluated, trained: Trained) -> dict[str, float]:
         "validation_loss": trained.validation_loss,
         "num_test_rows": evaluated.num_rows,
         "num_parameters": trained.num_parameters,
+    }
+
+
+def _rehearsed_metrics(context: Context) -> dict[str, float]:
+    """Speed and memory, beside the champion's."""
+    found = context.record(Rehearsed) if context.has(Rehearsed) else None
+    models = {"candidate": found.candidate, "champion": found.champion} if found else {}
+    return {
+        f"{who}/{name}": value for who, one in models.items() if one for name, value in one.model_dump(exclude={"core"}).items()
     }
 
 

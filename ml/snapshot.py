@@ -26,6 +26,7 @@ PROBLEM, WEIGHTS, CURVES = "problem.json", "weights.npz", "tensorboard"  # by tr
 NOISE = "noise_key.json"  # by train; with rows and weights it gives away what differential privacy hides, so it stays here
 CHECKPOINTS = ("checkpoint.npz", "checkpoint_refit.npz")  # of its fits, while it runs
 SCORES, PLOTS, EXAMPLES = "scores.parquet", "plots", "examples.json"  # by evaluate
+REHEARSED = "rehearsed_rows.json"  # by rehearse: the rows whose answers changed most
 REPORT = "registered/validation.html"  # by register, for MLflow: without what stands in single rows
 
 

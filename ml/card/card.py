@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ml.card import sections
+from ml.card import rehearsal, sections
 from ml.card.facts import Facts
 from ml.problem import Problem
-from ml.records import Evaluated, Prepared, Verdict
+from ml.records import Evaluated, Prepared, Rehearsed, Verdict
 
 LONGEST = 4900  # characters; MLflow cuts a description at 5,000
 MOST_SLICES, FEWEST_SLICES = 60, 3
@@ -33,16 +33,21 @@ def render(facts: Facts, *, room: int = LONGEST) -> str:
     return text[: room - len(LEFT_OUT)].rsplit("\n", 1)[0] + LEFT_OUT
 
 
-def essentials(problem: Problem, prepared: Prepared, evaluated: Evaluated, verdict: Verdict) -> str:
-    """What a person must know to say yes or no: the verdict, what it means in a day, the rules, the models side by side."""
+def essentials(
+    problem: Problem, prepared: Prepared, evaluated: Evaluated, verdict: Verdict, rehearsed: Rehearsed | None = None
+) -> str:
+    """What a person must know to say yes or no: the verdict, what it means in a day, what changes for callers, the rules, the
+    models side by side.
+    """
     part = prepared.test
     told = [
         sections.decision(problem, evaluated, verdict),
         f"Judged on {part.num_rows:,} {problem.problem.rows} of {part.first} to {part.last}.",
         sections.rules(verdict),
         sections.quality(problem, evaluated),
+        rehearsal.section(problem, rehearsed),
     ]
-    return "\n\n".join(told)
+    return "\n\n".join(filter(None, told))
 
 
 def _parts(facts: Facts, num_slices: int) -> Iterator[Part]:
@@ -53,6 +58,7 @@ def _parts(facts: Facts, num_slices: int) -> Iterator[Part]:
         Part(sections.decision(problem, evaluated, facts.verdict)),
         Part(sections.rules(facts.verdict)),
         Part(sections.quality(problem, evaluated)),
+        Part(rehearsal.section(problem, facts.rehearsed), rank=1),
         Part(sections.data(problem, facts.prepared, facts.trained)),
         Part(sections.slices(problem, evaluated, num_slices), rank=2),
         Part(sections.groups(evaluated), rank=1),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ml.problem import Problem
-from ml.records import Evaluated, Prepared, Trained, Verdict
+from ml.records import Evaluated, Prepared, Rehearsed, Trained, Verdict
 
 
 @dataclass(frozen=True)
@@ -19,3 +19,4 @@ class Facts:
     verdict: Verdict
     links: Mapping[str, str] = field(default_factory=dict)
     pictures: Mapping[str, str] = field(default_factory=dict)  # plots by name, and where a browser finds them
+    rehearsed: Rehearsed | None = None

@@ -10,7 +10,7 @@ from ml.errors import ConfigError
 from ml.ingest import nothing_new
 from ml.records import Ingested, Record
 
-STAGES = ("ingest", "validate", "prepare", "tune", "train", "evaluate", "gate", "register")
+STAGES = ("ingest", "validate", "prepare", "tune", "train", "evaluate", "rehearse", "gate", "register")
 
 
 def register(app: typer.Typer) -> None:

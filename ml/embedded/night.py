@@ -20,7 +20,7 @@ from ml.embedded.stack import AIRFLOW_USER, Stack
 from ml.embedded.traffic import Traffic, send
 from ml.errors import EvergreenError
 from ml.problem import Problem
-from ml.records import Evaluated, Monitored, Scores, Validated, Verdict
+from ml.records import Evaluated, Monitored, Rehearsed, Scores, Validated, Verdict
 
 NIGHT, NOON, EVENING = time_of_day(3), time_of_day(12), time_of_day(23, 30)
 STARTS = {"retrain": "promote", "promote": "deploy", "monitor": "retrain"}  # what the last task, `announce`, sets off
@@ -205,6 +205,7 @@ def describe(night: Night) -> dict[str, Any]:
             "champion": _metrics(evaluated.champion) if evaluated.champion else None,
             "baseline": _metrics(evaluated.baselines[evaluated.hardest(night.problem.success.must_beat)]),
         },
+        "rehearsal": context.record(Rehearsed).sentence,
         "verdict": {
             "decision": verdict.decision,
             "sentence": verdict.sentence,

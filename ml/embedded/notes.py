@@ -36,6 +36,15 @@ def _evaluated(record: Fields) -> str:
     return f"{metric} " + ", ".join(f"{side} {metrics[metric]['value']:.4f}" for side, metrics in sides.items())
 
 
+def _rehearsed(record: Fields) -> str:
+    mine, theirs, found = record["candidate"], record["champion"], record["difference"]
+    told = f"one row {mine['row_ms']:.3g} ms" + (f", champion {theirs['row_ms']:.3g}" if theirs else "")
+    changed = (
+        f", {found['flips']:,} of {found['num_rows']:,} rows decided otherwise" if found and found["flips"] is not None else ""
+    )
+    return f"{record['num_rows']:,} {record['asked']}: {told}{changed}"
+
+
 def _gated(record: Fields) -> str:
     broken = [rule["sentence"] for rule in record["rules"] if not rule["holds"]]
     return f"{record['decision']}: " + ("; ".join(broken) or "every rule holds")
@@ -47,6 +56,7 @@ WORDS: dict[str, Callable[[Fields], str]] = {
     "prepare": lambda record: ", ".join(f"{part} {record[part]['num_rows']:,}" for part in ("train", "validation", "test")),
     "train": lambda record: f"best of {record['epochs']} epochs: {record['best_epoch']}, loss {record['validation_loss']:.4f}",
     "evaluate": _evaluated,
+    "rehearse": _rehearsed,
     "gate": _gated,
     "register": lambda record: f"version {record['version']}" if record["version"] else "no version, only the run",
     "promote": lambda record: f"version {record['version']} is champion, before it {record['previous'] or 'none'}",

@@ -40,6 +40,7 @@ def _night(console: Console, night: dict[str, Any]) -> None:
     parts = f"{rows['valid']:,} valid + {rows['quarantined']:,} quarantined"
     for line in (
         f"Rows      {rows['ingested']:,} ingested = {parts}, {_span(night)}",
+        f"Rehearsal {night['rehearsal']}",
         f"Verdict   {verdict['sentence']}",
         f"Serving   version {night['version'] or 'none'}{_answer(serving['answer'])}",
         f"Traffic   {_traffic(night['traffic'])}",

@@ -2,15 +2,24 @@
 
 from datetime import date
 
-from ml.gate import comparison, spending, trust
+from ml.gate import comparison, rehearsal, spending, trust
 from ml.problem import Problem
-from ml.records import Evaluated, Verdict
+from ml.records import Evaluated, Rehearsed, Verdict
 
 
-def decide(evaluated: Evaluated, problem: Problem, *, today: date, dry_run: bool = False, level: float | None = None) -> Verdict:
+def decide(
+    evaluated: Evaluated,
+    problem: Problem,
+    *,
+    today: date,
+    rehearsed: Rehearsed | None = None,
+    dry_run: bool = False,
+    level: float | None = None,
+) -> Verdict:
     """Judge every rule; one that cannot be computed does not hold.
 
     Args:
+        rehearsed: None: this run has no rehearsal, so only a limit that was set for one breaks.
         level: of the test against the champion, from what is left of the year's budget; None: that of a first look.
     Returns: promote when all rules hold; not assessable when there are too few rows or something needed was not measured or
         compared; else reject.
@@ -21,7 +30,8 @@ def decide(evaluated: Evaluated, problem: Problem, *, today: date, dry_run: bool
     rules = (
         *trust.rules(evaluated, problem, today),
         *comparison.rules(evaluated, problem, tonight),
-        *trust.budgets(evaluated, problem),
+        *trust.size(evaluated, problem),
+        *rehearsal.rules(rehearsed, problem),
     )
     broken = {rule.rule for rule in rules if not rule.holds}
     decision = "promote" if not broken else "not assessable" if broken & trust.UNASSESSABLE else "reject"

@@ -6,11 +6,12 @@ from datetime import date
 
 from ml import metrics
 from ml.gate.comparison import UNCOMPARED
+from ml.gate.rehearsal import MEASURED
 from ml.gate.rule import rule
 from ml.problem import Problem
 from ml.records import Evaluated, Rule
 
-ENOUGH, COMPUTED, MEASURED = "enough test rows", "labels that tell", "latency was measured"
+ENOUGH, COMPUTED = "enough test rows", "labels that tell"
 UNASSESSABLE = {ENOUGH, COMPUTED, MEASURED, UNCOMPARED}  # breaking one of these means: we cannot know
 PERFECT = {name: 0.0 if metrics.better(name) < 0 else 1.0 for name in metrics.METRICS}
 CONSTANT = 1e-6  # standard deviation of scores below which a model says always the same
@@ -27,17 +28,12 @@ def rules(evaluated: Evaluated, problem: Problem, today: date) -> Iterator[Rule]
     yield from _calibration(evaluated, problem)
 
 
-def budgets(evaluated: Evaluated, problem: Problem) -> Iterator[Rule]:
-    """Size and latency, where the problem limits them; what is limited and was not measured is not assessable."""
-    size, latency = problem.gate.maximum_size_mb, problem.gate.maximum_latency_ms
-    if size is not None:
+def size(evaluated: Evaluated, problem: Problem) -> Iterator[Rule]:
+    """Where the problem limits it."""
+    limit = problem.gate.maximum_size_mb
+    if limit is not None:
         value = math.nan if evaluated.size_mb is None else evaluated.size_mb
-        yield rule("size", value, size, value <= size, f"the model has {value:.2f} MB, {size:g} allowed")
-    if latency is not None and evaluated.latency_ms is None:
-        yield rule(MEASURED, None, latency, False, f"{latency:g} ms are allowed, and nobody has measured how long it takes")
-    elif latency is not None and evaluated.latency_ms is not None:
-        sentence = f"an answer takes {evaluated.latency_ms:.1f} ms, {latency:g} allowed"
-        yield rule("latency", evaluated.latency_ms, latency, evaluated.latency_ms <= latency, sentence)
+        yield rule("size", value, limit, value <= limit, f"the model has {value:.2f} MB, {limit:g} allowed")
 
 
 def _enough_rows(evaluated: Evaluated, problem: Problem) -> Rule:

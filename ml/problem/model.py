@@ -170,7 +170,23 @@ class Gate(Section):
     )
     feature_skill: float = Field(0.65, gt=0, le=1, description="share of that way that one feature alone may carry")
     maximum_size_mb: float | None = Field(None, gt=0, description="largest model, in megabytes on disk; no limit by default")
-    maximum_latency_ms: float | None = Field(None, gt=0, description="slowest answer in the rehearsal; no limit by default")
+    maximum_latency_ms: float | None = Field(
+        None,
+        gt=0,
+        description="99 of 100 answers to one row are to be faster in the rehearsal, HTTP left out; no limit by default",
+    )
+    maximum_memory_mb: float | None = Field(
+        None, gt=0, description="largest memory of a process with the model in the rehearsal; no limit by default"
+    )
+    maximum_growth: float = Field(
+        2.0, gt=1, description="how many times the champion's latency, memory and cold start a candidate may take, for sure"
+    )
+    maximum_flips: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="share of logged rows that may be decided otherwise than by the champion; no limit by default",
+    )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="of every interval")
     minimum_rows: int = Field(500, ge=1, description="with fewer test rows the verdict is: not assessable")
     maximum_age_days: int = Field(7, ge=1, description="the newest labelled row may be this old")

@@ -127,7 +127,6 @@ class Evaluated(Record):
         None, description="between the exported model's answers to its example and training's; of large numbers the share"
     )
     size_mb: float | None = None
-    latency_ms: float | None = Field(None, description="of one answer, from the rehearsal; None: not measured")
     uses: int = Field(1, description="models that were judged on these very rows, this one included, as the ledger says")
 
     def hardest(self, names: Iterable[str]) -> str:
@@ -136,8 +135,10 @@ class Evaluated(Record):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_baseline(cls, content: Any) -> Any:
-        """Evaluations of earlier versions had one baseline."""
+    def _as_now(cls, content: Any) -> Any:
+        """Evaluations of earlier versions had one baseline, and room for a latency that nobody measured."""
+        if isinstance(content, dict) and "latency_ms" in content:
+            content = {name: value for name, value in content.items() if name != "latency_ms"}
         if isinstance(content, dict) and "baseline" in content:
             kept = {name: value for name, value in content.items() if name not in ("baseline", "gain_over_baseline")}
             one = {"baselines": {"baseline": content["baseline"]}, "gains_over": {"baseline": content["gain_over_baseline"]}}

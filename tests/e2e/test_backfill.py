@@ -76,7 +76,7 @@ def test_a_backfill_trains_and_promotes_nothing(stack, filled):
     tasks = driving.airflow(stack).tasks(f"retrain_{filled.name}", next(iter(filled.runs)))
     states = {task["task_id"]: task["state"] for task in tasks}
     assert (states["ingest"], states["validate"], states["prepare"]) == ("success", "success", "skipped")
-    assert {states[task] for task in ("train", "evaluate", "gate", "register", "announce")} == {"skipped"}
+    assert {states[task] for task in ("train", "evaluate", "rehearse", "gate", "register", "announce")} == {"skipped"}
 
 
 @pytest.mark.parametrize("table", ["raw", "valid", "quarantine"])

@@ -107,7 +107,19 @@ def test_a_night_that_is_played_again_does_nothing_twice(nights, stack, progress
 
 
 def test_what_was_said_names_every_stage(nights):
-    for stage in ("ingest", "validate", "prepare", "train", "evaluate", "gate", "register", "promote", "deploy", "monitor"):
+    for stage in (
+        "ingest",
+        "validate",
+        "prepare",
+        "train",
+        "evaluate",
+        "rehearse",
+        "gate",
+        "register",
+        "promote",
+        "deploy",
+        "monitor",
+    ):
         assert f" {stage} " in nights["said"]
 
 

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from ml import gate, ingest, metrics, prepare, snapshot, targets, train, validate
+from ml import gate, ingest, metrics, prepare, rehearse, snapshot, targets, train, validate
 from ml.context import open_run
 from ml.errors import DataError
 from ml.ledger import Ledger
@@ -241,3 +241,33 @@ def test_the_ledger_says_which_test_rows_were_used_for_which_models(world):
     entries = [entry for entry in Ledger(world.state).entries("flights") if entry.kind == "judged"]
     assert {entry.body["num_rows"] for entry in entries} and len({entry.key for entry in entries}) == len(entries)
     assert gate.level([], kit.FIRST.date(), per_year=1) > 0
+
+
+def test_a_candidate_that_is_much_slower(world):
+    """The same answers, and every one of them computed thirty times over, one after the other."""
+
+    def over_and_over(call, raw):
+        def again(_, score):
+            with tf.control_dependencies([score]):
+                return _ + 1, call(**{name: tf.identity(column) for name, column in raw.items()})
+
+        return tf.while_loop(lambda turn, _: turn < 30, again, [0, call(**raw)], parallel_iterations=1)[1]
+
+    import tensorflow as tf
+
+    slow = world.copy("slow")
+    kit.rewrap(slow, over_and_over, honest_example=False)
+    rehearse.run(slow)
+    _, verdict = world.judge(slow)
+    assert verdict.decision == "reject"
+    rule = kit.broken(verdict)["time for one row"]
+    assert (
+        rule.value is not None
+        and rule.value > 2
+        and "an answer to one row takes" in rule.sentence
+        and "times as much" in rule.sentence
+    )
+    sound = world.copy("quick")
+    rehearse.run(sound)
+    _, verdict = world.judge(sound)
+    assert not {"time for one row", "time for many rows", "slowest rows", "memory beside the champion"} & set(kit.broken(verdict))

@@ -1,13 +1,28 @@
 """The card: right counts in plain words, everything a reviewer needs, and never too long for MLflow."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
 from ml import card
-from ml.records import Effect, Example, Exported, FoldScores, Gap, Interval, Part, Prepared, Reference, Scores, Trained
-from tests.integration.state_kit import make_evaluated, make_problem, make_verdict, problem_of
+from ml.records import (
+    Difference,
+    Effect,
+    Example,
+    Exported,
+    FoldScores,
+    Gap,
+    Interval,
+    Part,
+    Prepared,
+    Reference,
+    Rehearsed,
+    Scores,
+    Trained,
+)
+from tests.integration.state_kit import NOW, make_evaluated, make_problem, make_verdict, problem_of
+from tests.unit import test_gate_rehearsal as rehearsals
 
 PART = Part(first=date(2013, 1, 1), last=date(2013, 1, 20), num_rows=800, positive_rate=0.24)
 PREPARED = Prepared(
@@ -18,9 +33,19 @@ TRAINED = Trained(
 )  # fmt: skip
 
 
-def render(evaluated=None, verdict=None, prepared=PREPARED, trained=TRAINED, **links):
+DIFFERENCE = Difference(
+    num_rows=2000, mean=0.003, absolute=0.012, p99=0.1, largest=0.21, flips=37,
+    changes={"from no to yes": 21, "from yes to no": 16},
+)  # fmt: skip
+
+
+def rehearsed(**changes: Any) -> Rehearsed:
+    return rehearsals.rehearsed(first=NOW - timedelta(days=1), last=NOW, **changes)
+
+
+def render(evaluated=None, verdict=None, prepared=PREPARED, trained=TRAINED, rehearsed=None, **links):
     facts = (evaluated or make_evaluated(2), verdict or make_verdict(champion=2))
-    text = card.render(card.Facts(make_problem("late"), "night-1", prepared, trained, *facts, links))
+    text = card.render(card.Facts(make_problem("late"), "night-1", prepared, trained, *facts, links, rehearsed=rehearsed))
     assert len(text) < 5000
     return text.replace(card.GAP, "")
 
@@ -252,3 +277,42 @@ def test_days_that_people_took_out_are_told_with_their_rows():
     assert "were left out" not in render()
     out = PREPARED.model_copy(update={"excluded": (date(2013, 1, 5), date(2013, 1, 6)), "num_excluded": 1812})
     assert "1,812 rows were left out, because their days were excluded: 2013-01-05 to 2013-01-06." in render(prepared=out)
+
+
+def test_says_what_changes_for_callers_and_what_it_takes():
+    text = render(rehearsed=rehearsed(difference=DIFFERENCE))
+    assert (
+        "Of 2,000 flights that callers asked about, answered 2013-01-31 08:00 to 2013-02-01 08:00 UTC, 37 would be decided "
+        "otherwise (21 from no to yes, 16 from yes to no). Answers differ from those of champion 3 by 0.012 on average, by 0.21 "
+        "at most; on average they rise by 0.003."
+    ) in text
+    assert "| answer to one row, usually | 0.3 ms | 0.3 ms |" in text
+    assert "| memory of a process | 80 MB | 80 MB |" in text
+    assert "cold start all imports included" in text
+    assert "What changes for callers" not in render()
+
+
+def test_says_what_callers_must_change_and_what_is_refused():
+    text = render(rehearsed=rehearsed(added=("hour",), dropped=("note",), num_refused=3, refusal="column 'x': expected a number"))
+    for part in (
+        "**Callers must send `hour` from now on.** **Callers must send `note` no more.**",
+        "3 rows would be refused: column 'x': expected a number.",
+    ):
+        assert part in text
+
+
+def test_says_when_the_champion_no_longer_answers_as_it_did():
+    assert "answers by up to 0.2 otherwise than it did then" in render(rehearsed=rehearsed(unlike_log=0.2))
+    assert "otherwise than it did" not in render(rehearsed=rehearsed(unlike_log=1e-7))
+
+
+def test_says_what_was_rehearsed_without_a_champion_or_without_requests():
+    first = rehearsed(champion=None, champion_version=None, difference=None, growth=[], asked="test rows", why="no log")
+    text = render(rehearsed=first)
+    assert "There is no champion to compare with." in text
+    assert "| memory of a process | 80 MB |" in text
+    gone = first.model_copy(update={"champion_version": 3, "champion_problem": "champion 3 cannot be rehearsed: gone"})
+    assert "Not compared: champion 3 cannot be rehearsed: gone." in render(rehearsed=gone)
+    assert "Of 2,000 flights of the test part (no log) 37 would" in render(
+        rehearsed=rehearsed(asked="test rows", why="no log", difference=DIFFERENCE)
+    )

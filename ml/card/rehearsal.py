@@ -1,0 +1,94 @@
+"""What would change for callers and for the machine that serves, in plain words."""
+
+from collections.abc import Iterator
+
+from ml.card.markdown import table
+from ml.problem import Problem
+from ml.records import Performance, Rehearsed
+
+MEASURES = {
+    "row_ms": ("answer to one row, usually", "ms"),
+    "row_p99_ms": ("answer to one row, 1 in 100 takes longer", "ms"),
+    "batch_ms": ("answer to {batch_rows} rows, usually", "ms"),
+    "memory_mb": ("memory of a process", "MB"),
+    "start_s": ("cold start", "s"),
+    "size_mb": ("files", "MB"),
+}
+MOST_CHANGES = 3
+ODD = 1e-4  # the champion should say what it said
+
+
+def section(problem: Problem, rehearsed: Rehearsed | None) -> str:
+    """Empty where nothing was rehearsed."""
+    if rehearsed is None:
+        return ""
+    return f"{in_words(problem, rehearsed)}\n\n{_needs(rehearsed)}"
+
+
+def in_words(problem: Problem, rehearsed: Rehearsed) -> str:
+    """What callers would notice."""
+    return "## What changes for callers\n\n" + " ".join(filter(None, _sentences(problem, rehearsed)))
+
+
+def _sentences(problem: Problem, rehearsed: Rehearsed) -> Iterator[str]:
+    if rehearsed.added:
+        yield f"**Callers must send {_named(rehearsed.added)} from now on.**"
+    if rehearsed.dropped:
+        yield f"**Callers must send {_named(rehearsed.dropped)} no more.**"
+    yield _answers(problem, rehearsed)
+    if rehearsed.num_refused:
+        yield f"{rehearsed.num_refused:,} rows would be refused: {rehearsed.refusal}."
+    if rehearsed.unlike_log is not None and rehearsed.unlike_log > ODD:
+        yield f"The champion itself answers by up to {rehearsed.unlike_log:.3g} otherwise than it did then; find out why."
+
+
+def _answers(problem: Problem, rehearsed: Rehearsed) -> str:
+    rows, found, who = problem.problem.rows, rehearsed.difference, f"champion {rehearsed.champion_version}"
+    if found is None:
+        return (
+            f"Not compared: {rehearsed.champion_problem}."
+            if rehearsed.champion_problem
+            else "There is no champion to compare with."
+        )
+    where = f"Of {found.num_rows:,} {rows}{_asked(rehearsed)}"
+    sizes = f"Answers differ from those of {who} by {found.absolute:.3g} on average, by {found.largest:.3g} at most"
+    mean = f"{sizes}; on average they {'rise' if found.mean > 0 else 'fall'} by {abs(found.mean):.2g}."
+    if found.flips is None:
+        return f"{where}: {mean[0].lower()}{mean[1:]}"
+    shown = [f"{count:,} {change}" for change, count in list(found.changes.items())[:MOST_CHANGES]]
+    more = ", and others" if len(found.changes) > MOST_CHANGES else ""
+    told = f" ({', '.join(shown)}{more})" if shown else ""
+    return f"{where} {found.flips:,} would be decided otherwise{told}. {mean}"
+
+
+def _asked(rehearsed: Rehearsed) -> str:
+    if rehearsed.asked == "test rows" or rehearsed.first is None or rehearsed.last is None:
+        return f" of the test part ({rehearsed.why})"
+    return f" that callers asked about, answered {rehearsed.first:%Y-%m-%d %H:%M} to {rehearsed.last:%Y-%m-%d %H:%M} UTC,"
+
+
+def _needs(rehearsed: Rehearsed) -> str:
+    """Time and memory side by side."""
+    mine, theirs = rehearsed.candidate, rehearsed.champion
+    lines = [
+        (told.format(batch_rows=rehearsed.batch_rows), *_values(name, unit, mine, theirs))
+        for name, (told, unit) in MEASURES.items()
+    ]
+    header = ("what it takes", "candidate") + ((f"champion {rehearsed.champion_version}",) if theirs else ())
+    note = "all imports included" if rehearsed.fresh else "from a process that has TensorFlow in memory, its import left out"
+    return (
+        table("What it takes", header, lines)
+        + f"\n\nMeasured in turns on one machine, without HTTP, {mine.core} in a process of its own; cold start {note}."
+    )
+
+
+def _values(name: str, unit: str, *models: Performance | None) -> tuple[str, ...]:
+    return tuple(f"{_amount(getattr(model, name))} {unit}" for model in models if model)
+
+
+def _amount(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _named(columns: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in columns)

@@ -16,6 +16,7 @@ from ml.cli import (
     moves,
     problems,
     quarantine,
+    rehearse,
     replay,
     runs,
     state,
@@ -30,7 +31,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for part in (problems, data, contract, quarantine, expectations, runs, tune, state, moves, lineage, keys, erase, replay, export):
+PARTS = (problems, data, contract, quarantine, expectations, runs, rehearse, tune, state, moves, lineage, keys, erase, replay, export)
+for part in PARTS:
     part.register(app)
 
 

@@ -65,7 +65,18 @@ def run(context: Context) -> Rehearsed:
     return rehearsed
 
 
-def pair_of(context: Context, trained: Trained, champion: Champion | None) -> Pair:
+def prepared(context: Context, trained: Trained, champion: Champion | None) -> tuple[Pair, Asked]:
+    """The models and the rows to ask them about; a champion that needs a column which only the log could hold drops out."""
+    pair = _pair(context, trained, champion)
+    asked = rows.asked(context, pair.columns)
+    absent = sorted(pair.columns.both - asked.rows[0].keys()) if asked.rows else []
+    if not absent or pair.champion is None:
+        return pair, asked
+    why = f"champion {pair.version} cannot be rehearsed: no row holds {absent[0]!r}"
+    return Pair(pair.candidate, None, pair.version, why), asked
+
+
+def _pair(context: Context, trained: Trained, champion: Champion | None) -> Pair:
     """The folders of both models, to the byte those that were trained and promoted."""
     candidate = snapshot.model_of(context.store, context.run_key, trained.model_digest)
     if champion is None or champion.run_key == context.run_key:
@@ -80,9 +91,8 @@ def pair_of(context: Context, trained: Trained, champion: Champion | None) -> Pa
 
 
 def _rehearse(context: Context, trained: Trained, champion: Champion | None) -> Rehearsed:
-    began, pair = time.monotonic(), pair_of(context, trained, champion)
-    asked = rows.asked(context, pair.columns)
-    pair = _without_champion_that_cannot_be_asked(pair, asked)
+    began = time.monotonic()
+    pair, asked = prepared(context, trained, champion)
     with ExitStack() as stack:
         models = {name: stack.enter_context(alone(folder, fresh=False)) for name, folder in pair.folders.items()}
         for name, model in models.items():
@@ -106,14 +116,6 @@ def _rehearse(context: Context, trained: Trained, champion: Champion | None) -> 
         **changes,
         **takes,
     )
-
-
-def _without_champion_that_cannot_be_asked(pair: Pair, asked: Asked) -> Pair:
-    """The test rows may lack a column that only the champion knows."""
-    absent = sorted(pair.columns.both - asked.rows[0].keys()) if asked.rows else []
-    if not absent or pair.champion is None:
-        return pair
-    return Pair(pair.candidate, None, pair.version, f"champion {pair.version} cannot be rehearsed: no row holds {absent[0]!r}")
 
 
 def _changes(asked: Asked, said: Mapping[str, Answers], pair: Pair) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ml import database, gate, rehearse, requests, snapshot
+from ml import database, gate, recent, rehearse, requests, snapshot
 from ml.alone import alone
 from ml.context import Context
 from ml.erase import runs, search
@@ -23,8 +23,8 @@ from ml.erase.person import Person
 from ml.errors import TransientError
 from ml.gate import rehearsal
 from ml.ledger import Champion
-from ml.records import Trained
-from ml.rehearse import bench
+from ml.records import Loaded, Trained
+from ml.rehearse import bench, load
 from ml.scoring import Scorer
 from ml.store import digest
 from tests.integration import state_kit
@@ -196,6 +196,43 @@ def broken_rules(models, context: Context) -> list[str]:
     grown = bench.growth(mine, theirs, turns["candidate"], turns["champion"])
     limit = context.problem.gate.maximum_growth
     return [rule.sentence for one in grown if not (rule := rehearsal.growth_rule(one, limit)).holds]
+
+
+def test_under_load_both_answer_in_services_of_their_own_that_leave_nothing_behind(tmp_path, state):
+    made = state_kit.make_context(tmp_path, state, "http://127.0.0.1:9", problem="late")
+    night = with_test_rows(state_kit.judged(replace(made, folder_of_problem=tmp_path)))
+    (tmp_path / "late.toml").write_text(
+        PROBLEM + "".join(f"{name} = {{ type = '{one['type']}' }}\n" for name, one in FEATURES.items())
+    )
+    champion_of(night)
+    found = load.run(night, connections=(1, 8), step_s=0.4)
+    assert found.champion is not None and found.champion_version == 1
+    for one in (found.candidate, found.champion):
+        assert [step.connections for step in one.steps] == [1, 8] and one.knee in (1, 8)
+        assert [step.failed for step in (*one.steps, one.batch)] == [0, 0, 0]
+        assert all(step.per_second > 0 and 0 < step.p50_ms <= step.p99_ms for step in (*one.steps, one.batch))
+        assert one.start_s > 0 and one.memory_mb > 30
+    assert night.record(Loaded) == found
+    assert recent.newest(state, "late", 10) == [], "a load test is no traffic"
+    assert not [one for one in psutil.Process().children(recursive=True) if "ml.serving" in one.cmdline()]
+
+
+PROBLEM = """
+[problem]
+name = "late"
+title = "Will it be late?"
+task = "binary"
+owner = "tests"
+
+[source]
+table = "flights"
+key = "id"
+event_time = "planned_at"
+label = "late"
+label_time = "arrived"
+
+[features]
+"""
 
 
 def test_a_model_process_that_dies_is_told(night):

@@ -1,15 +1,15 @@
 """One model alone in a process: how long from the start to the first answer, how long per answer, how much memory.
 
-What a service does with rows, without its HTTP: `Scorer` checks them, scores them and decides. A process that imports
-TensorFlow costs seconds, so two models that both need it are forks of a process that has it in memory; any other pair starts
-from nothing, which is what a service does.
+What a service does with checked rows, without its HTTP: `Scorer` scores them and decides. A process that imports TensorFlow
+costs seconds, so models that all need it are forks of a process that has it in memory; others start from nothing, which is what
+a service does.
 """
 
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -21,12 +21,14 @@ import psutil  # type: ignore[import-untyped]
 
 from ml import apart
 from ml.errors import DataError, TransientError
+from ml.exports import published
 from ml.scoring import Scorer
 
 Row = dict[str, Any]
 Answer = dict[str, Any]
 PATIENCE_S = 120.0  # for one reply: a large model loads, or thousands of rows are answered, on a busy machine
 MEGABYTE = 1_000_000
+LITERT, SAVEDMODEL = "litert", "savedmodel"
 PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -79,6 +81,11 @@ def _died() -> TransientError:
     return TransientError("A model's process died in the rehearsal, perhaps for want of memory. It is tried again.")
 
 
+def can_start_from_nothing(folders: Iterable[Path]) -> bool:
+    """Whether at least one of some models runs without TensorFlow, so that forks would hide what the others cost."""
+    return any(LITERT in published(folder) for folder in folders)
+
+
 @contextmanager
 def alone(folder: Path, *, fresh: bool) -> Iterator[Alone]:
     """A model folder in a process of its own, until the block ends.
@@ -119,7 +126,7 @@ def serve(there: Connection, folder: Path, here: Connection | None = None) -> No
         here.close()  # the fork's copy; with it open, the end of the first process would go unseen
     try:
         scorer = Scorer.load(folder)
-        said: Any = ("core", "savedmodel")
+        said: Any = ("core", SAVEDMODEL if scorer.core is None else LITERT)
     except DataError as error:
         scorer, said = None, ("failed", str(error))
     rows: list[Row] = []
@@ -157,7 +164,7 @@ def _time(scorer: Scorer, rows: Sequence[Row], size: int, starts: Sequence[int])
     for start in starts:
         asked = rows[start : start + size]
         began = time.perf_counter()
-        scorer.answers(scorer.score(scorer.table(asked)))
+        scorer.answers(scorer.score_rows(asked))
         taken.append(1000 * (time.perf_counter() - began))
     return taken
 

@@ -74,11 +74,12 @@ def _needs(rehearsed: Rehearsed) -> str:
         (told.format(batch_rows=rehearsed.batch_rows), *_values(name, unit, mine, theirs))
         for name, (told, unit) in MEASURES.items()
     ]
+    cores = " and ".join(dict.fromkeys(model.core for model in (mine, theirs) if model))
     header = ("what it takes", "candidate") + ((f"champion {rehearsed.champion_version}",) if theirs else ())
     note = "all imports included" if rehearsed.fresh else "from a process that has TensorFlow in memory, its import left out"
     return (
         table("What it takes", header, lines)
-        + f"\n\nMeasured in turns on one machine, without HTTP, {mine.core} in a process of its own; cold start {note}."
+        + f"\n\nMeasured in turns on one machine, each in a process of its own ({cores}), without HTTP; cold start: {note}."
     )
 
 

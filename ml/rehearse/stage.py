@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ml import snapshot
-from ml.alone import MEGABYTE, Alone, alone
+from ml.alone import MEGABYTE, Alone, alone, can_start_from_nothing
 from ml.context import Context
 from ml.errors import DataError
 from ml.ledger import Champion
@@ -93,8 +93,9 @@ def _pair(context: Context, trained: Trained, champion: Champion | None) -> Pair
 def _rehearse(context: Context, trained: Trained, champion: Champion | None) -> Rehearsed:
     began = time.monotonic()
     pair, asked = prepared(context, trained, champion)
+    fresh = can_start_from_nothing(pair.folders.values())
     with ExitStack() as stack:
-        models = {name: stack.enter_context(alone(folder, fresh=False)) for name, folder in pair.folders.items()}
+        models = {name: stack.enter_context(alone(folder, fresh=fresh)) for name, folder in pair.folders.items()}
         for name, model in models.items():
             model.keep(rows.only(asked.rows, pair.columns_of(name)))
         said = {name: model.answers() for name, model in models.items()}
@@ -108,7 +109,7 @@ def _rehearse(context: Context, trained: Trained, champion: Champion | None) -> 
         num_rows=len(asked.rows),
         first=asked.logged[0].served_at if asked.logged else None,
         last=asked.logged[-1].served_at if asked.logged else None,
-        fresh=False,
+        fresh=fresh,
         num_unfit=asked.num_unfit,
         champion_version=pair.version,
         champion_problem=pair.problem,

@@ -288,7 +288,7 @@ def test_says_what_changes_for_callers_and_what_it_takes():
     ) in text
     assert "| answer to one row, usually | 0.3 ms | 0.3 ms |" in text
     assert "| memory of a process | 80 MB | 80 MB |" in text
-    assert "cold start all imports included" in text
+    assert "each in a process of its own (savedmodel), without HTTP; cold start: all imports included." in text
     assert "What changes for callers" not in render()
 
 

@@ -66,6 +66,7 @@ def _parts(facts: Facts, num_slices: int) -> Iterator[Part]:
         Part(sections.exports(problem, facts.trained), rank=4),
         Part(sections.examples(evaluated, "error"), rank=5),
         Part(sections.examples(evaluated, "flip"), rank=6),
+        Part(rehearsal.examples(facts.rehearsed), rank=6),
         Part(sections.plots(facts.pictures), rank=1),
         Part(sections.rollback(problem, evaluated)),
         Part(sections.limits(problem, facts.prepared, evaluated, facts.trained)),

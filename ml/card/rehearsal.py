@@ -14,7 +14,7 @@ MEASURES = {
     "start_s": ("cold start", "s"),
     "size_mb": ("files", "MB"),
 }
-MOST_CHANGES = 3
+MOST_CHANGES, MOST_EXAMPLES = 3, 5
 ODD = 1e-4  # the champion should say what it said
 
 
@@ -28,6 +28,14 @@ def section(problem: Problem, rehearsed: Rehearsed | None) -> str:
 def in_words(problem: Problem, rehearsed: Rehearsed) -> str:
     """What callers would notice."""
     return "## What changes for callers\n\n" + " ".join(filter(None, _sentences(problem, rehearsed)))
+
+
+def examples(rehearsed: Rehearsed | None) -> str:
+    """Single rows, where the problem lets them be shown."""
+    shown = rehearsed.examples[:MOST_EXAMPLES] if rehearsed else ()
+    lines = [(one.key or "", one.candidate, one.champion, ", ".join(f"{k} {v}" for k, v in one.row.items())) for one in shown]
+    header = ("row", "candidate", "champion", "values")
+    return table("Answered otherwise than by the champion", header, lines) if lines else ""
 
 
 def _sentences(problem: Problem, rehearsed: Rehearsed) -> Iterator[str]:

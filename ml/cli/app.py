@@ -31,7 +31,23 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-PARTS = (problems, data, contract, quarantine, expectations, runs, rehearse, tune, state, moves, lineage, keys, erase, replay, export)
+PARTS = (
+    problems,
+    data,
+    contract,
+    quarantine,
+    expectations,
+    runs,
+    rehearse,
+    tune,
+    state,
+    moves,
+    lineage,
+    keys,
+    erase,
+    replay,
+    export,
+)
 for part in PARTS:
     part.register(app)
 

@@ -16,16 +16,16 @@ from ml.records.evaluation import (
 )
 from ml.records.export import Exported
 from ml.records.record import Record
-from ml.records.rehearsal import Difference, Growth, Load, Loaded, Performance, Rehearsed, Step
+from ml.records.rehearsal import Changed, Difference, Growth, Load, Loaded, Performance, Rehearsed, Step
 from ml.records.search import FoldScores, Tuned
 from ml.records.verdict import Rule, Verdict
 from ml.window import Window
 
 __all__ = [
-    "Answer", "Deployed", "Difference", "DriftFinding", "Effect", "Evaluated", "Example", "Exported", "FoldScores", "Followed",
-    "Gap", "Growth", "Ingested", "Interval", "Load", "Loaded", "Monitored", "Part", "Performance", "Prepared", "Promoted",
-    "Question", "Record", "Reference", "Registered", "Rehearsed", "Rule", "RuleResult", "Scores", "Step", "Trained", "Tuned",
-    "Vacuumed", "Validated", "Verdict",
+    "Answer", "Changed", "Deployed", "Difference", "DriftFinding", "Effect", "Evaluated", "Example", "Exported", "FoldScores",
+    "Followed", "Gap", "Growth", "Ingested", "Interval", "Load", "Loaded", "Monitored", "Part", "Performance", "Prepared",
+    "Promoted", "Question", "Record", "Reference", "Registered", "Rehearsed", "Rule", "RuleResult", "Scores", "Step", "Trained",
+    "Tuned", "Vacuumed", "Validated", "Verdict",
 ]  # fmt: skip
 
 

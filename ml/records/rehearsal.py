@@ -45,6 +45,16 @@ class Difference(Record):
     changes: dict[str, int] = Field({}, description="flips by what was said and is said now: `from no to yes`")
 
 
+class Changed(Record):
+    """A row that would be answered otherwise, for people to look at."""
+
+    stage = "rehearse"
+    key: str | None
+    candidate: str
+    champion: str
+    row: dict[str, str]
+
+
 class Rehearsed(Record):
     """Candidate and champion on what was asked lately, and how much each of them takes."""
 
@@ -73,6 +83,7 @@ class Rehearsed(Record):
     champion_problem: str = Field("", description="why there is a champion and it was not rehearsed")
     growth: tuple[Growth, ...] = ()
     difference: Difference | None = None
+    examples: tuple[Changed, ...] = Field((), description="rows that changed most, where the problem lets single rows be shown")
     seconds: float
 
     @property

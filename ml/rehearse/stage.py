@@ -14,13 +14,16 @@ from ml.alone import MEGABYTE, Alone, alone, can_start_from_nothing
 from ml.context import Context
 from ml.errors import DataError
 from ml.ledger import Champion
-from ml.records import Rehearsed, Trained
+from ml.problem import Problem
+from ml.records import Changed, Rehearsed, Trained
 from ml.rehearse import bench, differ, rows
 from ml.rehearse.rows import Asked, Columns
+from ml.scoring import in_words
 from ml.snapshot import REHEARSED
 
 log = logging.getLogger(__name__)
 CANDIDATE, CHAMPION = "candidate", "champion"
+MOST_SHOWN = 10
 Answers = Sequence[dict[str, Any] | str]
 
 
@@ -101,7 +104,7 @@ def _rehearse(context: Context, trained: Trained, champion: Champion | None) -> 
         said = {name: model.answers() for name, model in models.items()}
         changes = _changes(asked, said, pair)
         takes = _takes(models, said, asked, pair)
-    _keep_rows(context, asked, said)
+    kept = _keep_rows(context, asked, said)
     return Rehearsed(
         model_digest=trained.model_digest,
         asked=asked.kind,
@@ -113,6 +116,7 @@ def _rehearse(context: Context, trained: Trained, champion: Champion | None) -> 
         num_unfit=asked.num_unfit,
         champion_version=pair.version,
         champion_problem=pair.problem,
+        examples=tuple(_shown(one, context.problem) for one in kept[:MOST_SHOWN]) if context.problem.success.show_rows else (),
         seconds=round(time.monotonic() - began, 2),
         **changes,
         **takes,
@@ -156,8 +160,8 @@ def _takes(models: Mapping[str, Alone], said: Mapping[str, Answers], asked: Aske
     return found
 
 
-def _keep_rows(context: Context, asked: Asked, said: Mapping[str, Answers]) -> None:
-    """The rows whose answers changed most, as the request log holds them, for people who may see rows."""
+def _keep_rows(context: Context, asked: Asked, said: Mapping[str, Answers]) -> list[dict[str, Any]]:
+    """Write and return the rows whose answers changed most, as the request log holds them, for people who may see rows."""
     mine, theirs = said[CANDIDATE], said.get(CHAMPION)
     both = differ.answered(mine, theirs) if theirs is not None else []
     new, old = differ.of(both, mine, theirs or [])
@@ -171,6 +175,13 @@ def _keep_rows(context: Context, asked: Asked, said: Mapping[str, Answers]) -> N
         for place in differ.widest(new, old)
     ]
     context.store.write_json(context.name(REHEARSED), kept)
+    return kept
+
+
+def _shown(kept: dict[str, Any], problem: Problem) -> Changed:
+    """A row as it may stand in MLflow: without the columns that are redacted."""
+    row = {name: str(value) for name, value in kept["row"].items() if name not in problem.privacy.redact and value is not None}
+    return Changed(key=kept["key"], candidate=in_words(kept["candidate"]), champion=in_words(kept["champion"]), row=row)
 
 
 def _size_mb(folder: Path) -> float:

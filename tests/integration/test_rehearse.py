@@ -93,6 +93,7 @@ def test_logged_requests_are_answered_by_both_and_the_rows_that_change_most_are_
     assert found.difference.flips == 50 * int(((mine >= 0.3) != (theirs >= 0.3)).sum())
     assert {one.measure for one in found.growth} == {"row_ms", "row_p99_ms", "batch_ms", "memory_mb", "start_s"}
 
+    assert found.examples == (), "single rows stay in the store unless the problem shows them"
     kept = night.store.read_json(night.name(snapshot.REHEARSED))
     assert len(kept) == 20
     assert kept[0]["row"] == ROWS[int(np.abs(gaps).argmax())] and kept[0]["key"].startswith("person-")
@@ -152,7 +153,11 @@ def test_rows_are_hidden_as_the_problem_asks_today(night):
     ask(night)
     private = night.problem.privacy.model_copy(update={"redact": {"id": "hash", "note": "remove"}})
     hiding = replace(night, problem=night.problem.model_copy(update={"privacy": private}))
-    rehearse.run(hiding)
+    showing = hiding.problem.model_copy(update={"success": hiding.problem.success.model_copy(update={"show_rows": True})})
+    found = rehearse.run(replace(hiding, problem=showing))
+    assert len(found.examples) == 10 and found.examples[0].candidate.startswith("0.")
+    assert all("carrier" in one.row or one.row == {} for one in found.examples)
+    assert not any("note" in one.row for one in found.examples)
     kept = night.store.read_json(night.name(snapshot.REHEARSED))
     assert {row["row"]["note"] for row in kept} == {None}
     assert {row["key"][:2] for row in kept} == {"h:"}

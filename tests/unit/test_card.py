@@ -7,6 +7,7 @@ import pytest
 
 from ml import card
 from ml.records import (
+    Changed,
     Difference,
     Effect,
     Example,
@@ -316,3 +317,9 @@ def test_says_what_was_rehearsed_without_a_champion_or_without_requests():
     assert "Of 2,000 flights of the test part (no log) 37 would" in render(
         rehearsed=rehearsed(asked="test rows", why="no log", difference=DIFFERENCE)
     )
+
+
+def test_rows_that_change_stand_on_the_card_where_they_may():
+    row = Changed(key="k1", candidate="0.7, which means yes", champion="0.2, which means no", row={"carrier": "AA"})
+    assert "| k1 | 0.7, which means yes | 0.2, which means no | carrier AA |" in render(rehearsed=rehearsed(examples=(row,)))
+    assert "Answered otherwise than by the champion" not in render(rehearsed=rehearsed())

@@ -1,0 +1,8 @@
+"""Taking a version into service by and by: who meets it, what stops it, how far it has come. Pure, and the ledger's entries."""
+
+from ml.rollout.arms import place
+from ml.rollout.compare import Comparison, compare, paired
+from ml.rollout.rates import Rate, against
+from ml.rollout.story import MODES, Rollout, serving, under_way
+
+__all__ = ["MODES", "Comparison", "Rate", "Rollout", "against", "compare", "paired", "place", "serving", "under_way"]

@@ -2,7 +2,7 @@
 
 from ml.problem.data import Feature, FeatureType, History, Limit, Source
 from ml.problem.load import load, names
-from ml.problem.model import Dp, Drift, Gate, Serving, Split, Success, Target, Training, Watchdog
+from ml.problem.model import Dp, Drift, Gate, Guardrails, Serving, Split, Success, Target, Training, Watchdog
 from ml.problem.problem import Problem
 from ml.problem.section import Section
 from ml.problem.task import TASKS, Metric, Task
@@ -14,6 +14,7 @@ __all__ = [
     "Feature",
     "FeatureType",
     "Gate",
+    "Guardrails",
     "History",
     "Limit",
     "Metric",

@@ -3,6 +3,6 @@
 from ml.rollout.arms import place
 from ml.rollout.compare import Comparison, compare, paired
 from ml.rollout.rates import Rate, against
-from ml.rollout.story import MODES, Rollout, serving, under_way
+from ml.rollout.story import Rollout, serving, under_way
 
-__all__ = ["MODES", "Comparison", "Rate", "Rollout", "against", "compare", "paired", "place", "serving", "under_way"]
+__all__ = ["Comparison", "Rate", "Rollout", "against", "compare", "paired", "place", "serving", "under_way"]

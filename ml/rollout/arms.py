@@ -12,4 +12,4 @@ def place(salt: str, entity: str) -> float:
     divides them anew: nobody is always among the first.
     """
     digest = blake2b(f"{salt}\0{entity}".encode("utf-8", "surrogatepass"), digest_size=BITS // 8).digest()
-    return int.from_bytes(digest, "big") / 2**BITS
+    return float(int.from_bytes(digest, "big") / 2**BITS)

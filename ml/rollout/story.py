@@ -9,7 +9,7 @@ from ml.ledger import MOVES, Champion, Entry
 from ml.ledger.entry import succession
 
 Mode = Literal["direct", "shadow", "canary", "ab"]
-MODES: tuple[Mode, ...] = ("direct", "shadow", "canary", "ab")
+Order = Literal["hold", "resume", "finish"]
 STEP, ORDER = "rollout", "rollout_order"  # kinds of entries: a step that was begun; what a person asked for
 
 

@@ -18,6 +18,7 @@ from ml.serving.rows import Rows as Rows
 from ml.serving.rows import TooLargeError as TooLargeError
 from ml.serving.rows import parse as parse
 
+FEW_ROWS = 64  # scored at once on the event loop; more of them would let everybody else wait
 Columns = list[dict[str, Any]]
 _encode = msgspec.json.Encoder().encode
 
@@ -30,6 +31,14 @@ def answer(model: Model, rows: Rows, problem: str, served_at: datetime) -> Reque
     """
     columns = seen(model, rows)
     return request(model, rows, columns, scores(model, columns, known=rows.fit is model.scorer.columns), problem, served_at)
+
+
+def fitting(model: Model, rows: Rows) -> Rows:
+    """The rows, marked as right for the model if they are: it then takes them by the quick way."""
+    if rows.fit is model.scorer.columns:
+        return rows
+    quick = (rows.fit is not None or len(rows.columns) <= FEW_ROWS) and model.decoder.fits(rows.columns)
+    return Rows(rows.keys, rows.columns, model.scorer.columns) if quick else rows
 
 
 def seen(model: Model, rows: Rows) -> Columns:

@@ -7,12 +7,12 @@ version needs the token. Every answer that is not 2xx is {"error": "..."}.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from ml.errors import DataError, EvergreenError
@@ -20,11 +20,13 @@ from ml.serving import describe, metrics, protocols
 from ml.serving.answer import parse, reply
 from ml.serving.http import body_of, failure, failures, read_body
 from ml.serving.protocols import tfgrpc
-from ml.serving.schemas import Answer, Question, Version
+from ml.serving.routing import ENTITY_HEADER
+from ml.serving.schemas import Answer, Question, Trying, Version
 from ml.serving.service import Service
 from ml.settings import Settings
 from ml.store import store_of
 
+M = TypeVar("M", bound=BaseModel)
 OWN = "Predictions"
 
 
@@ -80,7 +82,11 @@ def _routes(app: FastAPI, service: Service) -> None:
         responses=failures(404),
     )
     async def show_problem(problem: str) -> dict[str, Any]:
-        return describe.full(service.problem(problem))
+        told = describe.full(service.problem(problem))
+        if told["rollout"] is None:
+            return told
+        others = [one["problems"].get(problem, {}).get("rollout") for one in await service.siblings.ask()]
+        return told | {"rollout": describe.rollout_together([told["rollout"], *others])}
 
     @app.post(
         "/problems/{problem}/predict",
@@ -97,7 +103,8 @@ def _routes(app: FastAPI, service: Service) -> None:
             service.access.authorise(request.headers)
         service.pressure.admit()
         rows = await loop().run_in_executor(service.scoring, parse, await read_body(request))
-        return Response(reply(await service.answer(problem, rows, logged=log)), media_type="application/json")
+        answered = await service.answer(problem, rows, logged=log, entity=request.headers.get(ENTITY_HEADER))
+        return Response(reply(answered), media_type="application/json")
 
 
 def _moves(app: FastAPI, service: Service) -> None:
@@ -115,8 +122,22 @@ def _moves(app: FastAPI, service: Service) -> None:
         worker of the service; the answer comes when none answers with the one before any more."""
         service.access.authorise(request.headers)
         service.problem(problem)
-        wanted = _version(await read_body(request))
+        wanted = _read(await read_body(request), Version, _VERSION)
         return describe.short(await service.move(problem, lambda live: live.serve(wanted, "deploy")))
+
+    @app.put(
+        "/problems/{problem}/rollout",
+        tags=["Versions"],
+        summary="Try a challenger beside the live version",
+        responses=failures(401, 403, 404, 409, 422),
+        openapi_extra=body_of(Trying) | _BEARER,
+    )
+    async def put_rollout(problem: str, request: Request) -> dict[str, Any]:
+        """It looks on, or answers its share of entities, in every worker; a guardrail that it breaks ends that at once."""
+        service.access.authorise(request.headers)
+        service.problem(problem)
+        wanted = _read(await read_body(request), Trying, _TRYING)
+        return describe.short(await service.move(problem, lambda live: live.attempt(wanted.version, wanted.plan, "deploy")))
 
     @app.delete(
         "/problems/{problem}/version",
@@ -131,12 +152,17 @@ def _moves(app: FastAPI, service: Service) -> None:
         return describe.short(await service.move(problem, lambda live: live.withdraw()))
 
 
-def _version(body: bytes) -> Version:
+_VERSION = '{"version": 3, "run_key": "...", "model_digest": "<sha256>"}'
+_PLAN = '{"id": "...", "mode": "canary", "challenger": {"version": 4, ...}, "share": 0.05}'
+_TRYING = f'{{"version": {{"version": 3, ...}}, "plan": {_PLAN}}}'
+
+
+def _read(body: bytes, kind: type[M], shape: str) -> M:
     try:
-        return Version.model_validate_json(body)
+        return kind.model_validate_json(body)
     except ValidationError as error:
         what = "; ".join(f"{'.'.join(map(str, detail['loc'])) or 'body'}: {detail['msg']}" for detail in error.errors())
-        raise DataError(f'{what}. Send {{"version": 3, "run_key": "...", "model_digest": "<sha256>"}}.') from error
+        raise DataError(f"{what}. Send {shape}.") from error
 
 
 def _handle_errors(app: FastAPI) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from ml import database
 from ml.errors import EvergreenError, TransientError
 from ml.ledger import Champion, Ledger
+from ml.rollout import serving, under_way
 from ml.serving.live import LiveModel
 from ml.serving.moves import Moves
-from ml.serving.schemas import Version
+from ml.serving.schemas import Plan, Version, Wanted
 from ml.settings import Settings
 
 logger = logging.getLogger("uvicorn.error")
@@ -26,6 +27,7 @@ class Champions:
         self._settings = settings
         self._live = live
         self._moves = moves
+        self._wanted: dict[str, Wanted] = {}  # what the ledger said last
         self._unsettled: dict[str, int] = {}  # problems that wait for the ledger, and how far their documents were
 
     def settle(self, some: Mapping[str, LiveModel] | None = None) -> None:
@@ -72,6 +74,7 @@ class Champions:
             ledger = Ledger(self._settings.database_url, now=self._settings.now)
             champions = {name: ledger.champion(name) for name in names}
             found = {name: one for name, one in champions.items() if one is None or not gave_up(ledger, name, one)}
+            self._wanted |= {name: wanted_of(self._live[name], ledger, one) for name, one in found.items() if one}
         except EvergreenError as error:
             if self.complaint != str(error):
                 logger.warning("the ledger cannot be asked for the champions: %s", error)
@@ -85,7 +88,7 @@ class Champions:
         served: list[bool] = []
 
         def serve(live: LiveModel) -> None:
-            served.append(serve_champion(live, version_of(champion), unless_moved_since=live.moves))
+            served.append(serve_champion(live, self._wanted[name], unless_moved_since=live.moves))
 
         return self._change(name, serve, entry=champion.entry, since=since) and all(served)
 
@@ -114,6 +117,16 @@ def version_of(champion: Champion) -> Version:
     return Version(version=champion.version, run_key=champion.run_key, model_digest=champion.model_digest)
 
 
+def wanted_of(live: LiveModel, ledger: Ledger, champion: Champion) -> Wanted:
+    """What should answer: the champion, or while it is rolled out the one before, with it beside."""
+    entries = ledger.entries(live.problem.name)
+    if (rollout := under_way(entries)) is not None:
+        return Wanted(version=version_of(rollout.previous), plan=Plan.model_validate(rollout.plan()))
+    last = serving(entries)
+    waits = live.problem.serving.rollout != "direct" and last is not None
+    return Wanted(version=version_of(last if waits and last else champion))
+
+
 def gave_up(ledger: Ledger, name: str, champion: Champion) -> bool:
     """Whether the deployment of a champion has failed, and none has succeeded since."""
     failed = ledger.find(name, "deploy_failed", f"move {champion.entry}")
@@ -124,13 +137,17 @@ def gave_up(ledger: Ledger, name: str, champion: Champion) -> bool:
     )
 
 
-def serve_champion(live: LiveModel, champion: Version, *, unless_moved_since: int) -> bool:
-    """Make the champion live; when it cannot be, what served last answers on and /health says why.
+def serve_champion(live: LiveModel, wanted: Wanted, *, unless_moved_since: int) -> bool:
+    """Make what the ledger says live; when it cannot be, what served last answers on and /health says why.
 
     Returns: False when it is worth another try, because the store is away.
     """
+    if wanted.version is None or live.moves != unless_moved_since:
+        return True
     try:
-        live.serve(champion, "ledger", unless_moved_since=unless_moved_since)
+        live.serve(wanted.version, "ledger", unless_moved_since=unless_moved_since)
+        if wanted.plan is not None and not live.stops.why(wanted.plan):
+            live.attempt(wanted.version, wanted.plan, "ledger")
     except EvergreenError as error:
         logger.error("the champion of %s does not serve: %s", live.problem.name, error)
         serve_note(live)

@@ -53,7 +53,43 @@ def short(live: LiveModel) -> dict[str, Any]:
         "since": state.current.since.isoformat() if state.current else None,
         "origin": state.current.origin if state.current else None,
         "previous": state.previous.id.version if state.previous else None,
+        "rollout": rollout(live),
     }
+
+
+def rollout(live: LiveModel) -> dict[str, Any] | None:
+    """What is tried beside the version that serves and how that goes, or why the last one was stopped; None when neither."""
+    trial, stopped = live.state.trial, live.stops.last
+    if trial is None and stopped is None:
+        return None
+    told: dict[str, Any] = {"stopped": stopped.model_dump(mode="json") if stopped else None, "plan": None}
+    return told | (trial.progress() | {"plan": trial.plan.model_dump(mode="json")} if trial else {})
+
+
+def rollout_together(told: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
+    """What the workers say of a rollout as one: requests added up, the slowest times, of each guardrail the worst."""
+    first = next((one for one in told if one is not None), None)
+    counted = [one for one in told if one is not None and one["plan"]]
+    if first is None or not counted:
+        return first
+    arms = sorted({arm for one in counted for arm in one["requests"]})
+    times = {arm: [one["p50_p99_ms"][arm] for one in counted if arm in one["p50_p99_ms"]] for arm in arms}
+    worst: dict[str, dict[str, Any]] = {}
+    for rail in (rail for one in counted for rail in one["guardrails"]):
+        known = worst.get(rail["rule"])
+        if known is None or (_worse(rail), rail["value"]) > (_worse(known), known["value"]):
+            worst[rail["rule"]] = rail
+    return counted[0] | {
+        "requests_in_step": sum(one["requests_in_step"] for one in counted),
+        "requests": {arm: sum(one["requests"][arm] for one in counted) for arm in arms},
+        "skipped": sum(one["skipped"] for one in counted),
+        "p50_p99_ms": {arm: [max(pair) for pair in zip(*found, strict=True)] for arm, found in times.items() if found},
+        "guardrails": list(worst.values()),
+    }
+
+
+def _worse(rail: dict[str, Any]) -> int:
+    return [None, True, False].index(rail["holds"])
 
 
 def full(live: LiveModel) -> dict[str, Any]:

@@ -14,12 +14,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ml.serving.answer import Rows, parse, reply
 from ml.serving.http import MAX_BODY_BYTES, failure
 from ml.serving.live import Model
+from ml.serving.routing import ENTITY_HEADER
 from ml.serving.service import Service
 
 logger = logging.getLogger("uvicorn.error")
 BEFORE, AFTER = "/problems/", "/predict"
 SMALL_BYTES = 64 * 1024  # a larger body is read in a thread
 BODY_S = 30.0  # for a client to send what it began
+ENTITY = ENTITY_HEADER.lower().encode()
 JSON = (b"content-type", b"application/json")
 
 
@@ -48,7 +50,9 @@ class Front:
         try:
             self._service.pressure.admit()
             body = await _body(scope, receive)
-            content = reply(await self._service.answer(name, await self._rows(self._service.model(name), body)))
+            rows = await self._rows(self._service.model(name), body)
+            entity = _entity(scope) if self._service.live[name].state.trial else None
+            content = reply(await self._service.answer(name, rows, entity=entity))
         except Exception as error:  # whatever it is, the client hears of it
             status, told, more = failure(error)
             if status == 500:
@@ -63,6 +67,11 @@ class Front:
         if len(body) <= SMALL_BYTES:
             return _read(model, body)
         return await asyncio.get_running_loop().run_in_executor(self._service.scoring, _read, model, body)
+
+
+def _entity(scope: Scope) -> str | None:
+    """Whom a request says it is about."""
+    return next((value.decode("latin-1") for header, value in scope["headers"] if header == ENTITY), None)
 
 
 def _read(model: Model, body: bytes) -> Rows:

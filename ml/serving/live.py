@@ -2,6 +2,7 @@
 
 import gc
 import json
+import logging
 import math
 import threading
 import time
@@ -23,10 +24,13 @@ from ml.scoring import Scorer
 from ml.serving.batch import Batcher
 from ml.serving.copies import Copies
 from ml.serving.rows import Decoder
-from ml.serving.schemas import Version, Wanted
+from ml.serving.schemas import Plan, Stopped, Version, Wanted
 from ml.serving.shared import Origin
+from ml.serving.stops import Stops
+from ml.serving.trial import Trial
 from ml.store import Store
 
+logger = logging.getLogger("uvicorn.error")
 NOTE = "serving.json"
 
 
@@ -64,20 +68,27 @@ class Model:
 
 @dataclass(frozen=True)
 class State:
-    """What answers now, and what answered before: kept loaded for an instant way back."""
+    """What answers now, and what answered before: kept loaded for an instant way back.
+
+    While a challenger is tried, `trial` says whom it answers and counts what comes of it.
+    """
 
     current: Model | None = None
     previous: Model | None = None
+    challenger: Model | None = None
+    trial: Trial | None = None
 
     @property
     def wanted(self) -> Wanted:
         """The same as one document."""
-        return Wanted(version=self.current and self.current.id, previous=self.previous and self.previous.id)
+        version, previous = (model and model.id for model in (self.current, self.previous))
+        return Wanted(version=version, previous=previous, plan=self.trial and self.trial.plan)
 
     @property
     def loaded(self) -> list[Model]:
         """What may be asked for by number, the live one first; nothing once the live one was withdrawn."""
-        return [model for model in (self.current, self.previous) if model is not None] if self.current else []
+        asked = (self.current, self.previous, self.challenger)
+        return [model for model in asked if model is not None] if self.current else []
 
 
 class LiveModel:
@@ -95,9 +106,11 @@ class LiveModel:
         self.note_complaint = ""
         self.last: Version | None = None
         self.copies = Copies(copies, problem.name, store)
+        self.stops = Stops(copies, problem.name)
         self._store = store
         self._now = now
-        self._writers = threading.Lock()
+        self._writers = threading.Lock()  # held while a model is loaded, which may take minutes
+        self._changing = threading.Lock()  # held for an instant: a challenger is stopped while another model loads
         self._moves = 0
         self._forgotten = privacy.Forgotten("")
         self._asked_at = -math.inf
@@ -107,11 +120,14 @@ class LiveModel:
         """How often the live model was changed; lets a late starter see that somebody was faster."""
         return self._moves
 
-    def serve(self, wanted: Version, origin: Origin, *, unless_moved_since: int | None = None) -> Model | None:
+    def serve(
+        self, wanted: Version, origin: Origin, *, unless_moved_since: int | None = None, keep_trial: bool = False
+    ) -> Model | None:
         """Make a version live; the one before answers until the new one has proven itself.
 
         Args:
             unless_moved_since: do nothing when `moves` has changed from this number.
+            keep_trial: let a challenger go on beside it.
         Returns: the model that is live now.
         Raises: RefusedError: the version is not what it is said to be, or cannot answer; the old one still serves.
         """
@@ -123,7 +139,7 @@ class LiveModel:
             except EvergreenError as error:
                 self.complaint = str(error)
                 raise
-            self._swap(model)
+            self._swap(model, keep_trial=keep_trial)
             return model
 
     def take_over(self, wanted: Wanted, origin: Origin) -> None:
@@ -134,17 +150,50 @@ class LiveModel:
         with self._writers:
             try:
                 current = self._loaded(wanted.version, origin, known=True) if wanted.version else None
+                challenger = self._loaded(wanted.plan.challenger, origin, known=True) if wanted.plan else None
             except EvergreenError as error:
                 self.complaint = str(error)
                 raise
-            self.state = State(current, self._ready(wanted.previous, origin))
-            self.complaint = ""
-            self._moves += 1
+            previous = self._ready(wanted.previous, origin)
+            with self._changing:
+                plan = wanted.plan if wanted.plan and not self.stops.why(wanted.plan) else None
+                self.state = State(current, previous, challenger if plan else None, self._trial(plan))
+                self.complaint = ""
+                self._moves += 1
         gc.collect()
+
+    def attempt(self, version: Version, plan: Plan, origin: Origin) -> None:
+        """Let a challenger look on, or answer its share, beside the version that serves.
+
+        Raises: RefusedError: the challenger cannot answer, or this plan was stopped; nothing has changed then.
+        """
+        self.stops.demand_not(plan)
+        self.serve(version, origin, keep_trial=True)
+        with self._writers:
+            try:
+                challenger = self._loaded(plan.challenger, origin)
+            except EvergreenError as error:
+                self.complaint = str(error)
+                raise
+            with self._changing:
+                self.stops.demand_not(plan)
+                self.state = replace(self.state, challenger=challenger, trial=self._trial(plan))
+                self._moves += 1
+
+    def stop(self, trial: Trial, why: str) -> None:
+        """End a trial: from the next request on the version that serves answers everybody. Waits for no model that loads."""
+        with self._changing:
+            if self.state.trial is not trial:
+                return
+            self.state = replace(self.state, challenger=None, trial=None)
+            self._moves += 1
+            if not self.stops.why(trial.plan):
+                logger.error("%s: version %d was stopped: %s", self.problem.name, trial.plan.challenger.version, why)
+                self.note_complaint = self.stops.write(Stopped(plan=trial.plan.id, why=why, at=self._now()))
 
     def withdraw(self) -> None:
         """Answer no more; what served last stays loaded for the way back."""
-        with self._writers:
+        with self._writers, self._changing:
             if self.state.current is not None:
                 self.state = State(None, self.state.current)
                 self._moves += 1
@@ -173,13 +222,26 @@ class LiveModel:
             self.note_complaint = f"The note of the version that served last is unreadable: {error}"
             return None
 
-    def _swap(self, model: Model) -> None:
-        self.complaint = ""
-        if model is not self.state.current:
-            self.state = State(model, self.state.current)
-            self._moves += 1
+    def _swap(self, model: Model, *, keep_trial: bool) -> None:
+        with self._changing:
+            self.complaint = ""
+            before = self.state
+            if model is not before.current:
+                self.state = replace(before, current=model, previous=before.current)
+            if not keep_trial:
+                self.state = replace(self.state, challenger=None, trial=None)
+            self._moves += self.state != before
+        if model is not before.current:
             gc.collect()  # a dropped SavedModel is a knot of references; freed now, not under some later request
         self._write_note(model.id)
+
+    def _trial(self, plan: Plan | None) -> Trial | None:
+        """The trial of a plan: the one that goes on, if there is one."""
+        trial = self.state.trial
+        if plan is None:
+            return None
+        same = trial is not None and trial.plan.id == plan.id
+        return trial.go_on(plan) if trial and same else Trial(plan, self.problem.serving.guardrails)
 
     def _ready(self, wanted: Version | None, origin: Origin) -> Model | None:
         """The version before, for the way back; a service without one is none the worse."""
@@ -192,8 +254,9 @@ class LiveModel:
         state = self.state
         if state.current is not None and state.current.id == wanted:
             return state.current
-        if state.previous is not None and state.previous.id == wanted:
-            return replace(state.previous, origin=origin, since=self._now())
+        for ready in (state.challenger, state.previous):
+            if ready is not None and ready.id == wanted:
+                return replace(ready, origin=origin, since=self._now())
         scorer = self._proven(wanted, self.copies.model(wanted) if known else self.copies.fresh(wanted))
         learned, kept = (self._redactor(rules) for rules in (scorer.redact, self.problem.privacy.redact))
         return Model(wanted, scorer, origin, self._now(), learned, kept)

@@ -31,6 +31,14 @@ class Plan(BaseModel):
         return self.id
 
 
+class Trying(BaseModel):
+    """A plan, and the version it is tried beside."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    version: Version
+    plan: Plan
+
+
 class Stopped(BaseModel):
     """A plan that the service ended by itself, and why."""
 
@@ -43,14 +51,13 @@ class Stopped(BaseModel):
 class Wanted(BaseModel):
     """What a problem should answer with: one JSON document, the same for every process of the service.
 
-    `previous` is kept loaded for the way back; `stopped` outlives the plan, so that nobody starts it again by accident.
+    `previous` is kept loaded for the way back.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     version: Version | None
     previous: Version | None = None
     plan: Plan | None = None
-    stopped: Stopped | None = None
 
 
 class Question(BaseModel):

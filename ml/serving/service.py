@@ -13,19 +13,20 @@ from ml import problem as problems
 from ml.requests import Request
 from ml.serving import describe, metrics
 from ml.serving.access import Access
-from ml.serving.answer import Rows, answer, request, seen
+from ml.serving.answer import FEW_ROWS, Rows, answer, fitting, request, seen
 from ml.serving.champions import Champions
-from ml.serving.live import LiveModel, Model
+from ml.serving.live import LiveModel, Model, State
 from ml.serving.log import RequestLog, sampled
 from ml.serving.moves import Moves
 from ml.serving.pressure import Pressure
+from ml.serving.routing import Asked, Routing
 from ml.serving.shared import Shared, folder_of
 from ml.serving.siblings import Siblings
 from ml.serving.start import Starter, open_problems
+from ml.serving.watch import Watch
 from ml.settings import Settings
 
 SCORING_THREADS = 2  # scoring mostly holds the interpreter: more threads cost, and one would let a large request block all
-FEW_ROWS = 64  # scored at once on the event loop; more of them would let everybody else wait
 
 
 class Service:
@@ -47,6 +48,8 @@ class Service:
         self.starter = Starter(Champions(settings, self.live, self.moves), self.moves)
         self.scoring = ThreadPoolExecutor(SCORING_THREADS, thread_name_prefix="score")
         self.loading = ThreadPoolExecutor(1, thread_name_prefix="load")
+        self.routing = Routing(self.scoring, self._logged)
+        self.watch = Watch(self.live)
 
     @asynccontextmanager
     async def running(self, _app: FastAPI) -> AsyncIterator[None]:
@@ -57,10 +60,13 @@ class Service:
         )
         await asyncio.to_thread(self.starter.start)
         await asyncio.to_thread(self.access.start)
+        self.watch.start()
         async with self.siblings.told(self.health):
             yield
         self.access.stop()
         self.starter.stop()
+        self.watch.stop()
+        self.routing.close()
         self.scoring.shutdown()
         self.loading.shutdown()
         await asyncio.to_thread(self.log.close)
@@ -77,14 +83,18 @@ class Service:
 
     def model(self, name: str, version: int | None = None) -> Model:
         """The model that answers now, or a loaded one by its number; 503 when none answers, 404 when that one is not loaded."""
+        return self._serving(name, version)[0]
+
+    def _serving(self, name: str, version: int | None) -> tuple[Model, State]:
+        """The model that is to answer, and what else there is at this moment."""
         live = self.problem(name)
-        loaded = live.state.loaded
-        if not loaded:
+        state = live.state
+        if state.current is None:
             raise HTTPException(503, f"No model of {name!r} serves yet. {live.complaint or 'Promote a version first.'}")
-        for model in loaded:
+        for model in state.loaded:
             if version in (None, model.id.version):
-                return model
-        numbers = ", ".join(str(model.id.version) for model in loaded)
+                return model, state
+        numbers = ", ".join(str(model.id.version) for model in state.loaded)
         raise HTTPException(404, f"Version {version} of {name!r} is not loaded. Loaded: {numbers}.")
 
     def health(self) -> dict[str, Any]:
@@ -106,27 +116,41 @@ class Service:
         """The versions that can be asked, the live one first; 404 for an unknown problem."""
         return [model.id.version for model in self.problem(name).state.loaded]
 
-    async def answer(self, name: str, rows: Rows, *, logged: bool = True, version: int | None = None) -> Request:
-        """Answer a request with the one model that is live as it begins; every protocol comes through here.
+    async def answer(
+        self, name: str, rows: Rows, *, logged: bool = True, version: int | None = None, entity: str | None = None
+    ) -> Request:
+        """Answer a request with one model from its first row to its last; every protocol comes through here.
+
+        While a challenger is tried the entity decides which one; what is not logged is a check of the version that serves.
 
         Args:
             version: the loaded version that must answer, whatever is live.
+            entity: whom the request is about, if not the key of its first row.
         Raises: HTTPException: 404 for an unknown problem or a version that is not loaded, 503 without a model, or with more
             waiting than can be answered soon. DataError: a row is not what the model takes.
         """
-        model, began = self.model(name, version), time.perf_counter()
-        found = await self._scored(model, name, rows)
+        (model, state), began = self._serving(name, version), time.perf_counter()
+        if logged and version is None and state.trial is not None and state.challenger is not None:
+            asked = Asked(name, rows, self.settings.now(), entity)
+            with self.pressure.waiting(len(rows.columns)):
+                model, found = await self.routing.answered(asked, model, state.challenger, state.trial)
+        else:
+            found = await self._scored(model, name, rows)
         metrics.answered(found, time.perf_counter() - began)
-        problem = self.live[name].problem
-        if logged and sampled(found.request_id, problem.serving.sample):
-            self.log.put(model.hidden(found, problem.source.key))
+        if logged:
+            self._logged(model, found)
         return found
+
+    def _logged(self, model: Model, found: Request) -> None:
+        problem = self.live[found.problem].problem
+        if sampled(found.request_id, problem.serving.sample):
+            self.log.put(model.hidden(found, problem.source.key))
 
     async def _scored(self, model: Model, name: str, rows: Rows) -> Request:
         """Few rows are scored here and now, or together with those of others where a call costs much; many in a thread."""
         now = self.settings.now()
-        few = len(rows.columns) <= FEW_ROWS and (rows.fit is model.scorer.columns or model.decoder.fits(rows.columns))
-        rows = Rows(rows.keys, rows.columns, model.scorer.columns) if few else rows
+        rows = fitting(model, rows)
+        few = rows.fit is model.scorer.columns and len(rows.columns) <= FEW_ROWS
         if few and model.scorer.core is not None:
             return answer(model, rows, name, now)
         with self.pressure.waiting(len(rows.columns)):

@@ -23,6 +23,7 @@ from ml.settings import PROJECT, Settings
 from ml.store import digest
 
 TOKEN = "a token of the tests"
+FAR = 1e6
 YES_OR_NO = {"task": "binary", "outputs": ["late"], "thresholds": [0.05]}
 FEATURES = {"carrier": {"type": "category"}, "distance": {"type": "number"}}
 ROWS: list[dict[str, Any]] = [
@@ -57,8 +58,15 @@ def score_of(version: int, row: dict[str, Any]) -> float:
     return float(np.float32(version / 1000) + np.float32(known) * np.float32(0.1) + np.float32(distance) * np.float32(1e-5))
 
 
-def make_model(store: Path, problem: str, version: int, *, run_key: str = "", example_of: int | None = None) -> Version:
-    """A model folder as training writes it; with `example_of` its example holds another version's scores."""
+def make_model(
+    store: Path, problem: str, version: int, *, run_key: str = "", example_of: int | None = None, kind: str = ""
+) -> Version:
+    """A model folder as training writes it; with `example_of` its example holds another version's scores.
+
+    Args:
+        kind: `slow` takes some ten milliseconds more, `fails` cannot score distances from FAR on; their examples are as good
+            as any.
+    """
     import tensorflow as tf
 
     class Net(tf.Module):
@@ -71,7 +79,16 @@ def make_model(store: Path, problem: str, version: int, *, run_key: str = "", ex
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "carrier"), tf.TensorSpec([None], tf.float32, "distance")])
         def serve(self, carrier: Any, distance: Any) -> dict[str, Any]:
             distance = tf.where(tf.math.is_nan(distance), 0.0, distance)
-            return {"score": self.base + self.known.lookup(carrier) * 0.1 + distance * 1e-5}
+            nothing = tf.constant(0.0)
+            if kind == "slow":
+                heavy = tf.fill([500, 500], 1e-3 + 0.0 * tf.reduce_sum(distance))
+                for _ in range(12):
+                    heavy = tf.matmul(heavy, heavy) * 1e-3
+                nothing = 0.0 * tf.reduce_sum(heavy)
+            if kind == "fails":
+                with tf.control_dependencies([tf.debugging.assert_less(distance, FAR, "a distance that this model cannot take")]):
+                    distance = tf.identity(distance)
+            return {"score": self.base + self.known.lookup(carrier) * 0.1 + distance * 1e-5 + nothing}
 
     run_key = run_key or f"run-{version}"
     folder = store / problem / "runs" / run_key / "model"

@@ -1,5 +1,6 @@
 """Moves of the champion by hand; each leaves a row in the ledger with who and why."""
 
+import time
 from typing import Annotated
 
 import typer
@@ -7,12 +8,13 @@ import typer
 from ml.cli.options import JsonOption, ProblemOption, actor, by_hand, show
 from ml.context import Context, open_run
 from ml.errors import RefusedError
+from ml.rollout.story import Mode, Order
 
 
 def register(app: typer.Typer) -> None:
     """Add `promote`, `deploy` and `rollback`."""
     app.command("promote", help="Make a registered version the champion; only one whose verdict says promote.")(promote)
-    app.command("deploy", help="Bring the service to the champion and check its answer.")(deploy)
+    app.command("deploy", help="Bring the service to the champion, at once or by and by, and check its answer.")(deploy)
     app.command("rollback", help="Back to the previous champion, or to a named earlier one, and deploy it.")(rollback)
 
 
@@ -37,16 +39,30 @@ def promote(
     show(done.model_dump(mode="json"), as_json=as_json, text=f"version {done.version} is the champion, after {done.previous}")
 
 
-def deploy(problem: ProblemOption, as_json: JsonOption = False) -> None:
-    """Deploy the champion by hand."""
+def deploy(
+    problem: ProblemOption,
+    mode: Annotated[Mode | None, typer.Option(help="how, if not as [serving] rollout says")] = None,
+    order: Annotated[Order | None, typer.Option(help="what becomes of the rollout that is under way")] = None,
+    comment: Annotated[str, typer.Option(help="why, kept in the ledger")] = "",
+    wait: Annotated[bool, typer.Option(help="stay until the rollout is over, or held")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Deploy the champion by hand, or take its rollout as far as it may go now."""
     from ml import deploy as stage
+    from ml.deploy.rollout import Asked
+    from ml.records import RollingOut
 
     context = _open(problem, "deploy")
     _heed_alias(context)
-    done = stage.run(context)
+    done = stage.run(context, Asked(mode, order, actor(), comment))
+    while wait and isinstance(done, RollingOut) and not done.held:
+        typer.secho(done.sentence, err=True)
+        time.sleep(done.check_after_s)
+        done = stage.run(context)
     if done is None:
         raise RefusedError(f"{problem} has no champion to deploy. Promote a version first.")
-    show(done.model_dump(mode="json"), as_json=as_json, text=f"version {done.version} answers at {done.url}")
+    text = done.sentence if isinstance(done, RollingOut) else f"version {done.version} answers at {done.url}"
+    show(done.model_dump(mode="json"), as_json=as_json, text=text)
 
 
 def _heed_alias(context: Context) -> None:

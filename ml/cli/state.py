@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ from ml import settings
 from ml.cli.options import JsonOption, ProblemOption, show, table
 from ml.errors import DataError
 from ml.ledger import GENESIS, Entry, Ledger
+from ml.rollout import Rollout, under_way
 
 LONGEST = 100  # characters of what somebody said
 
@@ -114,24 +115,48 @@ def _moment(text: str) -> datetime:
 
 
 def status(problem: ProblemOption, as_json: JsonOption = False) -> None:
-    """Compare ledger, registry and service; a difference ends with status 1."""
+    """Compare ledger, registry and service, and show the rollout; a difference that no rollout explains ends with status 1."""
     import httpx
 
     from ml.registry import Registry
 
     where, problem = settings.read(), _name(problem)
-    lead = _ledger().champion(problem)
-    facts = {"ledger": lead and lead.version, "alias": Registry(where.mlflow_url).alias(problem, "champion"), "service": None}
+    lead, alias = _ledger().champion(problem), Registry(where.mlflow_url).alias(problem, "champion")
+    facts: dict[str, Any] = {"ledger": lead and lead.version, "alias": alias, "service": None, "rollout": None}
     try:
-        facts["service"] = httpx.get(f"{where.serving_url}/problems/{problem}", timeout=5, trust_env=False).json().get("version")
+        served = httpx.get(f"{where.serving_url}/problems/{problem}", timeout=5, trust_env=False).json()
+        facts |= {"service": served.get("version"), "rollout": served.get("rollout")}
     except (httpx.TransportError, ValueError) as error:
         typer.secho(f"the service at {where.serving_url} does not answer: {error}", err=True)
     names = {"ledger": "champion by the ledger", "alias": "alias champion in MLflow", "service": "answering in the service"}
-    told = [f"{names[place]}: {f'version {version}' if version else 'none'}" for place, version in facts.items()]
-    agree = ["They agree."] if len(set(facts.values())) == 1 else []
-    show(facts, as_json=as_json, text="\n".join([*told, *agree]))
-    if len(set(facts.values())) > 1:
+    told = [f"{names[place]}: {f'version {facts[place]}' if facts[place] else 'none'}" for place in names]
+    versions = {facts[place] for place in names}
+    rollout = under_way(_ledger().entries(problem))
+    facts |= {"step": rollout and rollout.step + 1, "order": rollout and rollout.order}
+    told += ["They agree."] if len(versions) == 1 else _rollout_lines(facts["rollout"] or {}, rollout)
+    show(facts, as_json=as_json, text="\n".join(told))
+    explained = rollout and (facts["ledger"], facts["service"]) == (rollout.challenger.version, rollout.previous.version)
+    if len(versions) > 1 and not (explained and alias == facts["ledger"] and not (facts["rollout"] or {}).get("stopped")):
         raise DataError(
             f"Ledger, registry and service disagree about {problem}. `python -m ml deploy --problem {problem}` "
             "brings the service to the ledger's champion; the ledger leads, the alias follows."
         )
+
+
+def _rollout_lines(seen: dict[str, Any], rollout: Rollout | None) -> list[str]:
+    """How far the rollout has come, and how it goes, as the service counts."""
+    if rollout is None:
+        return []
+    doing = f"answers {rollout.share:.0%} of entities" if rollout.share else "looks on"
+    held = ", held by hand" if rollout.order == "hold" else ""
+    lines = [
+        f"version {rollout.challenger.version} {doing}: {rollout.mode}, step {rollout.step + 1} of {len(rollout.shares)}, "
+        f"since {rollout.began.astimezone(UTC):%Y-%m-%d %H:%M} UTC{held}"
+    ]
+    stopped = seen.get("stopped")
+    if stopped and stopped["plan"] == rollout.id:
+        return [*lines, f"the service stopped it at {stopped['at']}: {stopped['why']}"]
+    lines += [f"  {arm}: {count:,} requests" for arm, count in seen.get("requests", {}).items() if count]
+    lines += [f"  {arm}: p50 {p50} ms, p99 {p99} ms" for arm, (p50, p99) in seen.get("p50_p99_ms", {}).items()]
+    marks = {True: "holds", False: "broken", None: "too few requests to say"}
+    return lines + [f"  {rail['rule']}: {marks[rail['holds']]}; {rail['sentence']}" for rail in seen.get("guardrails", [])]

@@ -1,11 +1,14 @@
 """The prediction service as deployment sees it: moves a version, asks, and sorts what can go wrong by who can mend it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
 from ml.errors import ConfigError, RefusedError, TransientError
+from ml.ledger import Champion
+from ml.rollout.story import about
 
 TIMEOUT_S = 300.0  # loading a large model on a busy machine
 
@@ -30,6 +33,15 @@ class PredictionService:
     def put(self, version: int, run_key: str, model_digest: str) -> None:
         """Make a version live."""
         self._send("PUT", "/version", json={"version": version, "run_key": run_key, "model_digest": model_digest})
+
+    def attempt(self, before: Champion, plan: Mapping[str, Any]) -> None:
+        """Try a challenger beside the version that serves, as the plan says; twice the same changes nothing."""
+        self._send("PUT", "/rollout", json={"version": about(before), "plan": plan})
+
+    def rollout(self) -> dict[str, Any] | None:
+        """What is tried and how that goes, or why the last one was stopped; None when neither."""
+        found: dict[str, Any] | None = self._send("GET", "")["rollout"]
+        return found
 
     def withdraw(self) -> None:
         """Let nothing answer."""

@@ -13,10 +13,13 @@ import numpy as np
 
 from ml import alias, snapshot
 from ml.context import Context
+from ml.deploy import rollout as rollouts
+from ml.deploy.rollout import NOTHING, Asked
 from ml.deploy.service import PredictionService
 from ml.errors import DataError, RefusedError, TransientError
 from ml.ledger import Champion, Entry, Ledger, Work
-from ml.records import Deployed
+from ml.records import Deployed, RollingOut
+from ml.rollout import serving
 
 log = logging.getLogger(__name__)
 ACTOR = "deploy"
@@ -41,12 +44,14 @@ class Deployment:
         return self.context.problem.name
 
 
-def run(context: Context) -> Deployed | None:
-    """Deploy the champion; None when there is none yet, or in a dry run.
+def run(context: Context, wish: Asked = NOTHING) -> Deployed | RollingOut | None:
+    """Deploy the champion, or take its rollout as far as it may go now; None when there is none yet, or in a dry run.
 
+    Returns: Deployed when it answers everybody, RollingOut when somebody should look again later: run this once more then.
     Raises:
-        DataError: the version could not be served and was rolled back; says what serves now.
-        TransientError: the service or the database is away. ConfigError: the service does not accept the token.
+        DataError: the version could not be served, or broke a guardrail, and was rolled back; says what serves now.
+        TransientError: the service or the database is away. ConfigError: the service does not accept the token, or what a
+            person wished cannot be.
     """
     settings = context.settings
     ledger = context.ledger
@@ -58,8 +63,13 @@ def run(context: Context) -> Deployed | None:
     deployment = Deployment(context, ledger, service, asked)
     if (begun := _unfinished_rollback(deployment, champion)) is not None:
         _finish_rollback(deployment, begun)
+    rollout = rollouts.begin(context, champion, wish)
     try:
+        if rollout is not None and (waiting := rollouts.advance(context, rollout, service)) is not None:
+            return context.write(waiting)
         deployed = bring_into_service(deployment, champion)
+        if rollout is not None:  # the service may have stopped it while we were about to finish
+            rollouts.demand_not_stopped(rollout, service)
     except (DataError, RefusedError) as error:
         _give_up(deployment, champion, error)
     alias.follow(context, patient=True)  # telling people must not wait for MLflow
@@ -141,7 +151,7 @@ def _give_up(deployment: Deployment, failed: Champion, error: DataError | Refuse
     if standing and standing[-1].entry != failed.entry:
         now = standing[-1].version
         raise TransientError(f"{error} Meanwhile version {now} became champion; its own deployment brings it into service.")
-    previous = standing[-2] if len(standing) > 1 else None
+    previous = _before(deployment, failed)
     if previous is None:
         _fail(deployment, failed, f"{error} No version served before it. {_nothing_else(deployment, error)}")
     try:
@@ -164,6 +174,14 @@ def _give_up(deployment: Deployment, failed: Champion, error: DataError | Refuse
         },
     )
     _finish_rollback(deployment, moved)
+
+
+def _before(deployment: Deployment, failed: Champion) -> Champion | None:
+    """The newest version before that answered everybody; of none that did, the champion before."""
+    entries = deployment.ledger.entries(deployment.problem)
+    earlier = [entry for entry in entries if entry.id < (failed.entry or 0)]
+    standing = deployment.ledger.succession(deployment.problem)[:-1]
+    return serving(earlier) or (standing[-1] if standing else None)
 
 
 def _nothing_else(deployment: Deployment, error: Exception) -> str:

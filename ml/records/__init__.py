@@ -24,7 +24,7 @@ from ml.window import Window
 __all__ = [
     "Answer", "Changed", "Deployed", "Difference", "DriftFinding", "Effect", "Evaluated", "Example", "Exported", "FoldScores",
     "Followed", "Gap", "Growth", "Ingested", "Interval", "Load", "Loaded", "Monitored", "Part", "Performance", "Prepared",
-    "Promoted", "Question", "Record", "Reference", "Registered", "Rehearsed", "Rule", "RuleResult", "Scores", "Step", "Trained",
+    "Promoted", "Question", "Record", "Reference", "Registered", "Rehearsed", "RollingOut", "Rule", "RuleResult", "Scores", "Step", "Trained",
     "Tuned", "Vacuumed", "Validated", "Verdict",
 ]  # fmt: skip
 
@@ -199,6 +199,34 @@ class Deployed(Record):
     request: dict[str, object]
     answer: dict[str, object]
     expected_score: float | list[float]
+
+
+class RollingOut(Record):
+    """A new champion on its way into service: how far it is, and when to look again."""
+
+    stage = "rollout"
+    version: int
+    previous: int = Field(description="the version that answers all others meanwhile, and everybody again if this one fails")
+    mode: str
+    step: int = Field(description="counted from 1")
+    num_steps: int
+    share: float = Field(description="of entities that the new version answers; 0: it looks on")
+    requests: int = Field(description="that it has scored in this step")
+    held: bool = Field(description="whether a person asked to wait")
+    waits_for: str
+    outcome: str = Field("", description="what decisions cost, where labels have come")
+    check_after_s: float
+
+    @property
+    def sentence(self) -> str:
+        """In one line."""
+        doing = f"answers {self.share:.0%}" if self.share else "looks on"
+        where = f"step {self.step} of {self.num_steps}" if self.num_steps > 1 else self.mode
+        outcome = f" {self.outcome}." if self.outcome else ""
+        return (
+            f"version {self.version} {doing} beside {self.previous} ({where}, {self.requests:,} requests); "
+            f"{'held by hand' if self.held else f'waits for {self.waits_for}'}.{outcome}"
+        )
 
 
 class DriftFinding(Record):

@@ -36,6 +36,10 @@ SIDE_BY_SIDE: dict[str, Any] = {"max_active_tis_per_dag": None}  # for tasks tha
 FOR_PEOPLE: dict[str, Any] = {"retries": 2, "execution_timeout": timedelta(minutes=15)}
 
 
+# a rollout may take weeks, and a person must be able to hold or finish it meanwhile: by a run beside the one that waits
+ROLLING_OUT: dict[str, Any] = {"max_active_runs": 16, "dagrun_timeout": timedelta(days=60)}
+
+
 def waiting(problem: ProblemFile) -> dict[str, Any]:
     """For a DAG in which people are asked: a run lives as long as they may take, and the next night's is beside it."""
     return {"max_active_runs": 16, "dagrun_timeout": timedelta(hours=problem.approval_hours + 20)}

@@ -10,18 +10,20 @@ import logging
 import math
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from airflow.sdk import get_current_context
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
 
 from retraining import pages
 from retraining.problems import ProblemFile
 
 if TYPE_CHECKING:
     from ml.context import Context, Reason
+    from ml.deploy.rollout import Asked
     from ml.records import Followed, Record
 
 log = logging.getLogger(__name__)
@@ -115,6 +117,33 @@ def done(record: "Record | None", otherwise: str = "nothing is due") -> dict[str
         skip(otherwise)
     log.info("%s", summary(record))
     return small(record)
+
+
+def rolled_out(context: "Context") -> dict[str, Any]:
+    """Deploy the champion; while its rollout goes on the task gives its slot back and looks again later.
+
+    A run in which a person asked to hold it ends: the run that carries the rollout waits.
+    """
+    from ml import deploy
+    from ml.records import RollingOut
+
+    record = deploy.run(context, _wished())
+    if not isinstance(record, RollingOut):
+        return done(record, otherwise="there is no champion to deploy yet")
+    log.info("%s", summary(record))
+    if record.held and get_current_context()["params"].get("order") == "hold":
+        return small(record)
+    raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=record.check_after_s))
+
+
+def _wished() -> "Asked":
+    """What the form says, and who filled it in; it is asked once, however often the task looks."""
+    from ml.deploy.rollout import Asked
+
+    airflow = get_current_context()
+    params, person = airflow["params"], airflow["dag_run"].triggering_user_name
+    actor = f"airflow:{person}" if person else "deploy"
+    return Asked(params.get("mode"), params.get("order"), actor, params.get("comment") or "")
 
 
 def announce(context: "Context", *kinds: str) -> dict[str, Any]:

@@ -70,3 +70,32 @@ def promote() -> dict[str, Any]:
             description="Why, in your words. Stays in the ledger when a version is named above.",
         ),
     }
+
+
+def deploy() -> dict[str, Any]:
+    """What a person may ask of a deployment."""
+    return {
+        "mode": Param(
+            None,
+            type=["null", "string"],
+            enum=[None, "direct", "shadow", "canary", "ab"],
+            title="Mode",
+            description_md=(
+                "How the champion takes over. **Empty**: as `[serving] rollout` of the problem file says. **direct**: at once. "
+                "**shadow**: it looks on first. **canary**: it answers a growing share. **ab**: both, until their costs differ."
+            ),
+        ),
+        "order": Param(
+            None,
+            type=["null", "string"],
+            enum=[None, "hold", "resume", "finish"],
+            title="Order",
+            description_md=(
+                "For the rollout that is under way. **hold**: stay at this step. **resume**: go on. **finish**: let the champion "
+                "answer everybody now. To go back instead: `python -m ml rollback`, or move the alias in MLflow."
+            ),
+        ),
+        "comment": Param(
+            None, type=["null", "string"], maxLength=500, title="Comment", description="Why, in your words. Stays in the ledger."
+        ),
+    }

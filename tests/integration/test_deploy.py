@@ -74,7 +74,7 @@ class Case:
         path = self.context.store.fetch(f"runs/{made.run_key}/model/saved_model/saved_model.pb")
         path.write_bytes(path.read_bytes()[:-7])
 
-    def run(self) -> Deployed | None:
+    def run(self) -> Any:
         return deploy.run(self.context)
 
     def served(self) -> int | None:

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from ml import database as databases
 from ml import evaluate, exclusions, lineage, marks, past, prepare, promote
 from ml.errors import ConfigError, DataError, RefusedError
-from ml.monitor.evidence import known_labels
+from ml.labels import known_labels
 from tests.integration.history_kit import FIRST, START, History, day, make_context, span
 from tests.integration.serving_kit import Service, running, score_of
 

@@ -63,6 +63,12 @@ def test_the_first_night_has_no_champion_to_compare_with_and_the_second_has(nigh
         assert interval["low"] <= interval["value"] <= interval["high"]
 
 
+def test_the_second_night_rehearses_on_what_was_asked_on_the_first(nights):
+    first, second = both(nights)
+    assert "test rows" in first["rehearsal"] and "there is no champion yet" in first["rehearsal"]
+    assert " logged rows: answers differ by " in second["rehearsal"]
+
+
 def test_rows_told_are_rows_stored(nights, stack):
     night = both(nights)[1]
     context = Context(problems.load("flights", stack.problems), stack.settings, night["run_key"])

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg2
 
 from ml.database import connect, never_made
+from ml.requests import SHADOW
 
 
 @dataclass(frozen=True)
@@ -23,19 +24,21 @@ class Logged:
 
 
 def newest(database_url: str, problem: str, most: int) -> list[Logged]:
-    """The rows answered last, oldest first; none where the state is kept in SQLite, which has no request log.
+    """The rows answered last, oldest first, each once: a shadow's answer reached nobody.
+
+    None where the state is kept in SQLite, which has no request log.
 
     Raises: TransientError: the database is away. ConfigError: it refuses us, or has no request log.
     """
     if database_url.startswith("sqlite"):
         return []
     query = (
-        "SELECT version, served_at, key, row, score, decision, several FROM request_log WHERE problem = %s"
+        "SELECT version, served_at, key, row, score, decision, several FROM request_log WHERE problem = %s AND arm <> %s"
         " ORDER BY served_at DESC, request_id, position LIMIT %s"
     )
     with closing(connect(database_url)) as connection, connection.cursor() as cursor:
         try:
-            cursor.execute(query, (problem, most))
+            cursor.execute(query, (problem, SHADOW, most))
         except psycopg2.errors.UndefinedTable as error:
             raise never_made("request log") from error
         found = cursor.fetchall()

@@ -55,17 +55,15 @@ def champion_of(context: Context, run_key: str = "earlier") -> Context:
     return earlier
 
 
-def ask(context: Context, size: int = 150, *, request_id: str = "request-1", **changes: Any) -> None:
+def ask(context: Context, size: int = 150, *, request_id: str = "request-1", arm: str = "champion", **changes: Any) -> None:
     """What callers asked, and were answered by the champion."""
     rows = [ROWS[n % len(ROWS)] | changes for n in range(size)]
     scorer = Scorer.load(context.of_run("earlier").file("model"))
     answers = scorer.answers(scorer.score(scorer.table([{name: row[name] for name in FEATURES} for row in rows])))
     keys: list[str | None] = [f"person-{n}" for n in range(size)]
     with closing(database.connect(context.settings.database_url)) as connection:
-        asked = requests.Request(
-            f"{context.problem.name} {request_id}", context.problem.name, 1, NOW - timedelta(hours=1), keys, rows, answers
-        )
-        requests.append(connection, [asked])
+        name, at = context.problem.name, NOW - timedelta(hours=1)
+        requests.append(connection, [requests.Request(f"{name} {request_id}", name, 1, at, keys, rows, answers, arm)])
 
 
 def test_without_a_champion_the_candidate_is_rehearsed_alone_on_test_rows(night):
@@ -80,9 +78,11 @@ def test_without_a_champion_the_candidate_is_rehearsed_alone_on_test_rows(night)
 def test_logged_requests_are_answered_by_both_and_the_rows_that_change_most_are_kept(night):
     earlier = champion_of(night)
     ask(night)
+    ask(night, arm="shadow")
     found = rehearse.run(night)
     assert (found.asked, found.num_rows, found.champion_version, found.num_refused) == ("requests", 150, 1, 0)
     assert found.first == found.last == NOW - timedelta(hours=1)
+    assert len(recent.newest(night.settings.database_url, night.problem.name, 1000)) == 150, "a shadow's answer reached nobody"
     assert found.unlike_log == pytest.approx(0, abs=1e-6), "the champion answers as the log says it did"
 
     mine, theirs = (scored(run, ROWS) for run in (night, earlier))

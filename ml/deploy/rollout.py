@@ -54,7 +54,8 @@ def begin(context: Context, champion: Champion, asked: Asked = NOTHING) -> Rollo
     entries = ledger.entries(name)
     if (found := under_way(entries)) is not None:
         return _obey(context, found, asked)
-    if asked.order and not any(entry.kind == story.ORDER and entry.key.endswith(f", {context.run_key}") for entry in entries):
+    mine = f", {context.run_key} {asked.order}"
+    if asked.order and not any(entry.kind == story.ORDER and entry.key.endswith(mine) for entry in entries):
         raise ConfigError(f"No rollout of {name} is under way, so there is none to {asked.order}.")
     mode, previous = asked.mode or context.problem.serving.rollout, serving(entries)
     move = next(entry for entry in entries if entry.id == champion.entry)
@@ -175,7 +176,7 @@ def _obey(context: Context, rollout: Rollout, asked: Asked) -> Rollout:
     context.ledger.append(
         context.problem.name,
         story.ORDER,
-        key=f"{rollout.id}, {context.run_key}",
+        key=f"{rollout.id}, {context.run_key} {order}",
         actor=asked.actor,
         version=rollout.challenger.version,
         run_key=rollout.challenger.run_key,

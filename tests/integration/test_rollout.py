@@ -19,8 +19,10 @@ import httpx
 import psutil  # type: ignore[import-untyped]
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
 from ml import deploy, problem
+from ml.cli.app import app
 from ml.context import Context
 from ml.database import migrate
 from ml.deploy.rollout import NOTHING, Asked
@@ -538,3 +540,23 @@ def test_once_labels_come_the_costs_of_decisions_decide(take, number, mode, bett
         with pytest.raises(DataError, match=r"guardrail cost: .* a decision of the challenger costs \+1.0000; plainly worse"):
             case.deploy()
         assert set(case.versions(KEYS[:60])) == {1}
+
+
+def test_the_command_line_shows_how_far_it_is_and_finishes_it(case, monkeypatch):
+    for name, value in (case.service.environment() | {"EVERGREEN_MLFLOW_URL": case.mlflow_url}).items():
+        monkeypatch.setenv(name, value)
+
+    def said(*words: str) -> str:
+        result = CliRunner().invoke(app, [*words, "--problem", case.name])
+        assert result.exit_code == 0, (result.output, result.exception)
+        return result.output
+
+    case.promote(2, 1)
+    assert "version 2 answers 30% beside 1 (step 1 of 2, " in said("deploy")
+    case.versions(KEYS[:40])
+    told = said("status")
+    assert "version 2 answers 30% of entities: canary, step 1 of 2" in told
+    assert "errors: holds; it could not answer 0 of " in told
+    assert "held by hand" in said("deploy", "--order", "hold")
+    assert f"version 2 answers at {case.service.url}" in said("deploy", "--order", "finish")
+    assert "They agree." in said("status")

@@ -24,8 +24,8 @@ from ml.window import Window
 __all__ = [
     "Answer", "Changed", "Deployed", "Difference", "DriftFinding", "Effect", "Evaluated", "Example", "Exported", "FoldScores",
     "Followed", "Gap", "Growth", "Ingested", "Interval", "Load", "Loaded", "Monitored", "Part", "Performance", "Prepared",
-    "Promoted", "Question", "Record", "Reference", "Registered", "Rehearsed", "RollingOut", "Rule", "RuleResult", "Scores", "Step",
-    "Trained", "Tuned", "Vacuumed", "Validated", "Verdict",
+    "Promoted", "Question", "Record", "Reference", "Registered", "Rehearsed", "RollingOut", "Rule", "RuleResult", "Scores",
+    "Step", "Trained", "Tuned", "Vacuumed", "Validated", "Verdict",
 ]  # fmt: skip
 
 

@@ -203,6 +203,7 @@ def broken_rules(models, context: Context) -> list[str]:
     return [rule.sentence for one in grown if not (rule := rehearsal.growth_rule(one, limit)).holds]
 
 
+@pytest.mark.slow  # four workers import TensorFlow for these models
 def test_under_load_both_answer_in_services_of_their_own_that_leave_nothing_behind(tmp_path, state):
     made = state_kit.make_context(tmp_path, state, "http://127.0.0.1:9", problem="late")
     night = with_test_rows(state_kit.judged(replace(made, folder_of_problem=tmp_path)))

@@ -15,6 +15,7 @@ from ml.serving.answer import Rows
 from ml.serving.http import FAILURES, read_body
 from ml.serving.live import LiveModel
 from ml.serving.protocols.rows import plain_rows, rows_of
+from ml.serving.routing import ENTITY_HEADER
 from ml.serving.service import Service
 
 MANY_FIELDS = 10_000
@@ -55,7 +56,7 @@ def add(app: FastAPI, service: Service) -> None:
         try:
             scorer = service.model(problem).scorer
             rows = _rows(filled, scorer)
-            answered = await service.answer(problem, rows)
+            answered = await service.answer(problem, rows, entity=request.headers.get(ENTITY_HEADER))
         except DataError as error:
             return _page(live, filled, {"wrong": str(error)}, 422)
         except HTTPException as error:

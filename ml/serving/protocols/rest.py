@@ -16,6 +16,7 @@ from ml.scoring import Scorer
 from ml.serving.answer import Rows, TooLargeError
 from ml.serving.http import body_of, failures, read_body
 from ml.serving.protocols import tfserving, v2
+from ml.serving.routing import ENTITY_HEADER
 from ml.serving.service import Service
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -130,7 +131,8 @@ async def _answered(
 
     with _bad_request():
         asked, rows = await asyncio.get_running_loop().run_in_executor(service.scoring, parse)
-        return asked, await service.answer(problem, rows, version=version), scorer
+        entity = request.headers.get(ENTITY_HEADER)
+        return asked, await service.answer(problem, rows, version=version, entity=entity), scorer
 
 
 @contextmanager

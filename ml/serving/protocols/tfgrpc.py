@@ -20,6 +20,7 @@ from ml.serving.pressure import MOST_REQUESTS
 from ml.serving.protocols import protos, signature, tensors
 from ml.serving.protocols.rows import rows_of
 from ml.serving.protocols.v2 import scores
+from ml.serving.routing import ENTITY_HEADER
 from ml.serving.service import Service
 
 logger = logging.getLogger("uvicorn.error")
@@ -133,7 +134,8 @@ class Calls:
             return rows_of({name: tensors.values(name, tensor) for name, tensor in request.inputs.items()}, scorer)
 
         rows = await asyncio.get_running_loop().run_in_executor(self._service.scoring, read)
-        answered = await self._service.answer(name, rows, version=version)
+        entity = dict(context.invocation_metadata() or ()).get(ENTITY_HEADER.lower())
+        answered = await self._service.answer(name, rows, version=version, entity=entity)
         context.set_trailing_metadata((("x-evergreen-request-id", answered.request_id),))
         reply = _kind("PredictResponse")()
         _name(reply.model_spec, name, answered.version, signature.NAME)

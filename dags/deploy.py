@@ -9,7 +9,7 @@ How the champion takes over says [serving] rollout: at once, or by and by, while
 
 Triage:
 
-- **`deploy` skipped**: there is no champion yet; promote a version first. Not a fault.
+- **`deploy` skipped**: there is no champion yet, or the event that started it came twice. Not a fault.
 - **`deploy` is up for retry**: the service is away. It loads the champion by itself when it starts.
 - **`deploy` is up for reschedule**: a rollout is under way and holds no slot. The log's last line says at which step it is and
   what it waits for; so does `python -m ml status`.

@@ -77,6 +77,24 @@ def run(context: Context, wish: Asked = NOTHING) -> Deployed | RollingOut | None
     return deployed
 
 
+def done_by_another(context: Context) -> str | None:
+    """Why a run that an event started has nothing to do: events come twice, and another run has deployed the champion."""
+    name, ledger = context.problem.name, context.ledger
+    champion = ledger.champion(name)
+    if context.reason != "schedule" or champion is None or ledger.due(name, "deploy"):
+        return None
+    runs = [
+        entry.key for entry in ledger.entries(name) if entry.kind == "deployed" and entry.key.startswith(_key_of(champion, ""))
+    ]
+    if not runs or _key_of(champion, context.run_key) in runs:
+        return None
+    return f"version {champion.version} was deployed by another run; to deploy it all the same, trigger this DAG by hand"
+
+
+def _key_of(champion: Champion, run_key: str) -> str:
+    return f"move {champion.entry}, run {run_key}"
+
+
 def bring_into_service(deployment: Deployment, version: Champion) -> Deployed:
     """Make a version live and compare what it answers with what the evaluation saw.
 
@@ -131,7 +149,7 @@ def _write_down(deployment: Deployment, champion: Champion, deployed: Deployed) 
     ledger.append(
         deployment.problem,
         "deployed",
-        key=f"move {champion.entry}, run {deployment.context.run_key}",
+        key=_key_of(champion, deployment.context.run_key),
         actor=ACTOR,
         version=champion.version,
         run_key=champion.run_key,

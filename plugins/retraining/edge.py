@@ -127,6 +127,7 @@ def rolled_out(context: "Context") -> dict[str, Any]:
     from ml import deploy
     from ml.records import RollingOut
 
+    skip_if(deploy.done_by_another(context))
     record = deploy.run(context, _wished())
     if not isinstance(record, RollingOut):
         return done(record, otherwise="there is no champion to deploy yet")

@@ -159,6 +159,19 @@ def test_a_promoted_version_is_served_and_its_answer_is_kept(served_once):
     assert case.ledger.due(case.name, "deploy") == []
 
 
+def test_an_event_that_comes_twice_deploys_once(case):
+    by_event = replace(case.context, reason="schedule")
+    case.promote(case.model(1), None)
+    assert deploy.done_by_another(by_event) is None, "it is due"
+    case.run()
+    assert deploy.done_by_another(by_event) is None, "it is this very run, killed after its last step"
+    again = replace(by_event, run_key="again")
+    assert "deployed by another run" in (deploy.done_by_another(again) or "")
+    assert deploy.done_by_another(replace(again, reason="manual")) is None, "a person asked"
+    case.promote(case.model(2), 1)
+    assert deploy.done_by_another(again) is None
+
+
 def test_the_checks_of_a_deployment_are_no_traffic(served_once):
     from datetime import UTC, datetime
 

@@ -68,10 +68,7 @@ class Model:
 
 @dataclass(frozen=True)
 class State:
-    """What answers now, and what answered before: kept loaded for an instant way back.
-
-    While a challenger is tried, `trial` says whom it answers and counts what comes of it.
-    """
+    """What answers now; what did before, for an instant way back; a challenger, and whom its trial lets it answer."""
 
     current: Model | None = None
     previous: Model | None = None
@@ -185,11 +182,12 @@ class LiveModel:
         with self._changing:
             if self.state.trial is not trial:
                 return
+            first = self.stops.note(Stopped(plan=trial.plan.id, why=why, at=self._now()))  # who looks now must not miss why
             self.state = replace(self.state, challenger=None, trial=None)
             self._moves += 1
-            if not self.stops.why(trial.plan):
+            if first:
                 logger.error("%s: version %d was stopped: %s", self.problem.name, trial.plan.challenger.version, why)
-                self.note_complaint = self.stops.write(Stopped(plan=trial.plan.id, why=why, at=self._now()))
+                self.note_complaint = self.stops.write()
 
     def withdraw(self) -> None:
         """Answer no more; what served last stays loaded for the way back."""
@@ -238,10 +236,9 @@ class LiveModel:
     def _trial(self, plan: Plan | None) -> Trial | None:
         """The trial of a plan: the one that goes on, if there is one."""
         trial = self.state.trial
-        if plan is None:
-            return None
-        same = trial is not None and trial.plan.id == plan.id
-        return trial.go_on(plan) if trial and same else Trial(plan, self.problem.serving.guardrails)
+        if plan is None or trial is None or trial.plan.id != plan.id:
+            return Trial(plan, self.problem.serving.guardrails) if plan else None
+        return trial.go_on(plan)
 
     def _ready(self, wanted: Version | None, origin: Origin) -> Model | None:
         """The version before, for the way back; a service without one is none the worse."""

@@ -44,11 +44,16 @@ class Stops:
         if why := self.why(plan):
             raise RefusedError(f"The service stopped version {plan.challenger.version} by itself: {why}")
 
-    def write(self, stopped: Stopped) -> str:
-        """Tell everybody; returns why that cannot be written down, empty when it was."""
-        self._last = stopped
+    def note(self, stopped: Stopped) -> bool:
+        """Know it in this worker; False when it was known already."""
+        first = not (self._last and self._last.plan == stopped.plan)
+        self._last = stopped if first else self._last
+        return first
+
+    def write(self) -> str:
+        """Tell everybody what is known here; returns why that cannot be written down, empty when it was."""
         try:
-            self._files.write(self._name, stopped.model_dump_json().encode())
+            self._files.write(self._name, self._last.model_dump_json().encode() if self._last else b"")
         except (EvergreenError, OSError) as error:
             return f"That a trial was stopped could not be written down: {error}"
         return ""

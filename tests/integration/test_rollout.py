@@ -18,10 +18,11 @@ from zlib import crc32
 import httpx
 import psutil  # type: ignore[import-untyped]
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from typer.testing import CliRunner
 
-from ml import deploy, problem
+from ml import deploy, problem, requests
 from ml.cli.app import app
 from ml.context import Context
 from ml.database import migrate
@@ -360,6 +361,15 @@ def test_while_it_looks_on_clients_get_the_version_before_only(take):
     assert set(case.versions(KEYS[:60])) == {1}
     seen = case.ask_until(lambda: case.rollout()["requests_in_step"] >= 100)
     assert set(seen) == {1}
+    case.service.wait_logged()
+    ever = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
+    logged = requests.read(case.service.database_url, case.name, *ever, shadow=True)
+    assert set(zip(logged["arm"].to_pylist(), logged["version"].to_pylist(), strict=True)) == {("champion", 1), ("shadow", 2)}
+    asked, looked_on = (
+        set(logged.filter(pc.equal(logged["arm"], arm))["request_id"].to_pylist()) for arm in ("champion", "shadow")
+    )
+    assert looked_on < asked, "a shadow answer stands beside the one that was heard"
+    assert set(requests.read(case.service.database_url, case.name, *ever)["arm"].to_pylist()) == {"champion"}
     assert isinstance(case.deploy(), Deployed)
     assert set(case.versions(KEYS[:60])) == {2}
 

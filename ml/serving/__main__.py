@@ -16,7 +16,18 @@ from ml.errors import ConfigError, TransientError
 from ml.serving import telemetry
 from ml.settings import Settings, read
 
+# pyarrow and TensorFlow take these in where they are installed, for what the service never does: a fifth of its memory
+NEEDLESS = ("pandas", "sklearn", "matplotlib")
 GRACE_S = 45.0  # requests under way, then the request log
+
+
+class Without:
+    """An importer for which the needless are not installed."""
+
+    def find_spec(self, name: str, _path: object = None, _target: object = None) -> None:
+        """None leaves the search to the others."""
+        if name in NEEDLESS:
+            raise ModuleNotFoundError(f"The service does without {name}.", name=name)
 
 
 def address(url: str) -> tuple[str, int]:
@@ -58,6 +69,7 @@ def serve(settings: Settings, host: str, port: int) -> int:
     Raises: ConfigError: the address cannot be bound, or is open to others without a key.
         TransientError: workers had to be killed at the end.
     """
+    sys.meta_path.insert(0, Without())
     with _bound(host, port) as listener, tempfile.TemporaryDirectory(prefix="evergreen-") as sockets:
         telemetry.share_figures(settings.serving_state / "metrics" / str(port))  # before what follows imports those who count
         from ml.serving.access import check

@@ -81,6 +81,11 @@ class State:
         version, previous = (model and model.id for model in (self.current, self.previous))
         return Wanted(version=version, previous=previous, plan=self.trial and self.trial.plan)
 
+    def drops(self, after: "State") -> bool:
+        """Whether a model is held here and not there."""
+        held, kept = ({id(m.scorer) for m in (one.current, one.previous, one.challenger) if m} for one in (self, after))
+        return not held <= kept
+
     @property
     def loaded(self) -> list[Model]:
         """What may be asked for by number, the live one first; nothing once the live one was withdrawn."""
@@ -154,10 +159,9 @@ class LiveModel:
             previous = self._ready(wanted.previous, origin)
             with self._changing:
                 plan = wanted.plan if wanted.plan and not self.stops.why(wanted.plan) else None
-                self.state = State(current, previous, challenger if plan else None, self._trial(plan))
+                self._become(State(current, previous, challenger if plan else None, self._trial(plan)))
                 self.complaint = ""
                 self._moves += 1
-        gc.collect()
 
     def attempt(self, version: Version, plan: Plan, origin: Origin) -> None:
         """Let a challenger look on, or answer its share, beside the version that serves.
@@ -223,15 +227,23 @@ class LiveModel:
     def _swap(self, model: Model, *, keep_trial: bool) -> None:
         with self._changing:
             self.complaint = ""
-            before = self.state
-            if model is not before.current:
-                self.state = replace(before, current=model, previous=before.current)
+            state = self.state
+            if model is not state.current:
+                state = replace(state, current=model, previous=state.current)
             if not keep_trial:
-                self.state = replace(self.state, challenger=None, trial=None)
-            self._moves += self.state != before
-        if model is not before.current:
-            gc.collect()  # a dropped SavedModel is a knot of references; freed now, not under some later request
+                state = replace(state, challenger=None, trial=None)
+            self._moves += state != self.state
+            self._become(state)
         self._write_note(model.id)
+
+    def _become(self, state: State) -> None:
+        """A dropped SavedModel is a knot of references, freed now and not under some later request. Looking for knots takes
+        a tenth of a second and more, in which nobody is answered: the way to a model that is kept does without.
+        """
+        dropped = self.state.drops(state)
+        self.state = state
+        if dropped:
+            gc.collect()
 
     def _trial(self, plan: Plan | None) -> Trial | None:
         """The trial of a plan: the one that goes on, if there is one."""

@@ -46,16 +46,15 @@ class Moves:
             if since is not None and since != before.sequence:
                 return None
             with self._applying:
-                state = live.state
                 action(live)
                 try:
                     sequence = self._write(name, live, entry)
                 except EvergreenError:
-                    live.state = state
+                    live.take_over(before.wanted, before.origin)
                     raise
             if refused := self.shared.wait(name, sequence):
                 with self._applying:
-                    live.state = state
+                    live.take_over(before.wanted, before.origin)
                     self._write(name, live, before.entry)
                 raise RefusedError(f"{'; '.join(refused)}. All workers go on as before.")
             return sequence

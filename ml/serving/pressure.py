@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 from fastapi import HTTPException
 
+from ml.serving.answer import FEW_ROWS
+
 MOST_REQUESTS = 512  # taken in at once by a worker, which are some tenths of a second of work
 MOST_ROWS = 50_000  # waiting for threads of a worker
 RETRY_AFTER_S = 1
@@ -21,9 +23,10 @@ class Pressure:
     def waiting(self, num_rows: int) -> Iterator[None]:
         """Count rows that wait for a thread.
 
-        Raises: HTTPException: 503 when too many wait already; a request is never too large for an idle service.
+        Raises: HTTPException: 503 when too many wait already; a request is never too large for an idle service, and one of few
+            rows counts as a request only.
         """
-        if self._rows and self._rows + num_rows > MOST_ROWS:
+        if num_rows > FEW_ROWS and self._rows and self._rows + num_rows > MOST_ROWS:
             raise self._refusal(f"{self._rows:,} rows wait already")
         self._rows += num_rows
         try:

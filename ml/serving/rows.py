@@ -14,6 +14,8 @@ from ml.problem import Feature
 
 MAX_ROWS = 10_000
 LARGEST = 1.7976931348623157e308
+# a longer number is no name either, and is left to the careful way
+KEY: Any = str | Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None
 KINDS: dict[str, Any] = {"number": float | None, "boolean": bool | None}  # every other kind is a text
 _SHAPE = 'Send {"rows": [{column: value, ...}, ...]}; GET /problems/NAME shows an example.'
 
@@ -44,7 +46,7 @@ class Decoder:
         self._columns = columns
         fields: list[Any] = [(f"c{place}", KINDS.get(feature.type, str | None)) for place, feature in enumerate(columns.values())]
         wire = {f"c{place}": name for place, name in enumerate(columns)}  # a column may have any name, a field may not
-        row = msgspec.defstruct("Row", [*fields, ("key", str | int | None, None)], rename=wire, forbid_unknown_fields=True)
+        row = msgspec.defstruct("Row", [*fields, ("key", KEY, None)], rename=wire, forbid_unknown_fields=True)
         several = Annotated[list[row], msgspec.Meta(min_length=1, max_length=MAX_ROWS)]  # type: ignore[valid-type]
         self._question = msgspec.json.Decoder(msgspec.defstruct("Question", [("rows", several)], forbid_unknown_fields=True))
         self._many = several

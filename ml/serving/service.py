@@ -47,6 +47,7 @@ class Service:
         self.moves = Moves(self.live, self.shared, self._find)
         self.starter = Starter(Champions(settings, self.live, self.moves), self.moves)
         self.scoring = ThreadPoolExecutor(SCORING_THREADS, thread_name_prefix="score")
+        self.batching = ThreadPoolExecutor(1, thread_name_prefix="batch")  # few rows do not queue behind many
         self.loading = ThreadPoolExecutor(1, thread_name_prefix="load")
         self.routing = Routing(self.scoring, self._logged)
         self.watch = Watch(self.live)
@@ -68,6 +69,7 @@ class Service:
         self.watch.stop()
         self.routing.close()
         self.scoring.shutdown()
+        self.batching.shutdown()
         self.loading.shutdown()
         await asyncio.to_thread(self.log.close)
 
@@ -156,7 +158,7 @@ class Service:
         with self.pressure.waiting(len(rows.columns)):
             if few:
                 columns = seen(model, rows)
-                return request(model, rows, columns, await model.batcher.scores(columns, self.scoring), name, now)
+                return request(model, rows, columns, await model.batcher.scores(columns, self.batching), name, now)
             return await asyncio.get_running_loop().run_in_executor(self.scoring, answer, model, rows, name, now)
 
     def _find(self, name: str) -> bool:

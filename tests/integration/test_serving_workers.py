@@ -18,10 +18,9 @@ import pytest
 
 from ml import requests
 from ml.database import migrate
-from ml.embedded.processes import free_port
 from ml.ledger import Champion, Entry, Ledger
 from ml.serving.schemas import Version
-from tests.integration.serving_kit import ROWS, TOKEN, Service, make_model, running, score_of
+from tests.integration.serving_kit import ROWS, TOKEN, Service, make_model, make_postgres, running, score_of
 
 EVER = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
 WORKERS = 2
@@ -153,8 +152,8 @@ def test_the_champion_of_the_ledger_takes_over_without_a_deployment_and_a_failed
     assert service.put("flights", versions[0]).status_code == 200
     wait_until_noted(service, ledger)
     promote(ledger, "flights", versions[1], 100)
-    service.wait_for(lambda health: health["problems"]["flights"]["version"] == 200, 60)
-    assert service.health()["problems"]["flights"]["origin"] == "ledger"
+    health = service.wait_for(lambda health: health["problems"]["flights"]["version"] == 200, 60)
+    assert health["problems"]["flights"]["origin"] == "ledger"
     end = time.monotonic() + 60
     while versions_heard(service) != {200}:  # nobody asked for it, so nobody waits until every worker has it
         assert time.monotonic() < end
@@ -188,11 +187,20 @@ def own(database, tmp_path):
     service.stop(signal.SIGKILL)
 
 
-def test_it_starts_from_its_own_copy_when_store_and_database_are_away(own):
-    with running(own):
-        assert own.predict("flights", ROWS).json()["version"] == 1
+def test_it_starts_from_its_own_copy_when_store_and_database_are_away(tmp_path):
+    server = make_postgres(tmp_path / "postgres")
+    server.start()
+    own = Service(tmp_path, server.create_database("evergreen"))
+    own.add_problem("flights")
+    try:
+        migrate(own.database_url)
+        promote(Ledger(own.database_url), "flights", make_model(own.store, "flights", 1), None)
+        with running(own):
+            assert own.predict("flights", ROWS).json()["version"] == 1
+    finally:
+        own.stop(signal.SIGKILL)
+        server.stop()
     own.store.rename(own.home / "away")
-    own.database_url = f"postgresql://127.0.0.1:{free_port(0)}/nowhere"
     with running(own):
         answer = own.predict("flights", ROWS).json()
         assert answer["version"] == 1

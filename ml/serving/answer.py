@@ -12,7 +12,7 @@ import pyarrow as pa
 from ml.errors import DataError
 from ml.requests import Request
 from ml.scoring import Floats
-from ml.serving.live import Model
+from ml.serving.loaded import Model
 from ml.serving.rows import MAX_ROWS as MAX_ROWS
 from ml.serving.rows import Rows as Rows
 from ml.serving.rows import TooLargeError as TooLargeError

@@ -4,7 +4,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ml.serving.live import LiveModel, Model
+from ml.serving.live import LiveModel
+from ml.serving.loaded import Model
 from ml.serving.log import Counts
 
 

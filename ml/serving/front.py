@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ml.serving.answer import Rows, parse, reply
 from ml.serving.http import MAX_BODY_BYTES, failure
-from ml.serving.live import Model
+from ml.serving.loaded import Model
 from ml.serving.routing import ENTITY_HEADER
 from ml.serving.service import Service
 

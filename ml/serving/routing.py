@@ -14,7 +14,7 @@ from uuid import uuid4
 from ml.errors import DataError
 from ml.requests import Request
 from ml.serving.answer import Rows, answer, fitting
-from ml.serving.live import Model
+from ml.serving.loaded import Model
 from ml.serving.trial import Trial
 
 logger = logging.getLogger("uvicorn.error")

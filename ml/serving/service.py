@@ -15,7 +15,8 @@ from ml.serving import describe, metrics
 from ml.serving.access import Access
 from ml.serving.answer import FEW_ROWS, Rows, answer, fitting, request, seen
 from ml.serving.champions import Champions
-from ml.serving.live import LiveModel, Model, State
+from ml.serving.live import LiveModel
+from ml.serving.loaded import Model, State
 from ml.serving.log import RequestLog, sampled
 from ml.serving.moves import Moves
 from ml.serving.pressure import Pressure

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 
 from ml import pages
 from ml.scoring import Scorer
-from ml.serving.live import Model
+from ml.serving.loaded import Model
 from ml.serving.protocols import tfserving, v2
 from ml.serving.service import Service
 

@@ -132,6 +132,7 @@ class Service:
     more: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=lambda: free_port(0))
     grpc: str = ""
+    python: str = sys.executable
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -179,7 +180,7 @@ class Service:
         plain = {name: value for name, value in os.environ.items() if not name.startswith("EVERGREEN_")}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ml.serving"],
+                [self.python, "-m", "ml.serving"],
                 cwd=PROJECT,
                 env=plain | self.environment() | {"PYTHONPATH": str(PROJECT), "PYTHONWARNINGS": "ignore"},
                 stdout=log,

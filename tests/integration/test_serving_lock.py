@@ -24,9 +24,9 @@ def python(tmp_path_factory) -> str:
     home = tmp_path_factory.mktemp("image") / "venv"
     uv = Path(sys.executable).with_name("uv")
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, home], check=True)
-    pinned = [uv, "pip", "install", "--quiet", "--require-hashes", "-r", PROJECT / "requirements-serving.txt"]
-    subprocess.run([*pinned, "--python", home / "bin" / "python"], check=True)
-    return str(home / "bin" / "python")
+    lock, found = PROJECT / "requirements-serving.txt", str(home / "bin" / "python")
+    subprocess.run([uv, "pip", "install", "--quiet", "--require-hashes", "-r", lock, "--python", found], check=True)
+    return found
 
 
 def test_the_lock_of_the_image_is_all_that_the_service_needs(python, database, tmp_path):

@@ -74,7 +74,7 @@ def rows_of_others(world, customer) -> Counter:
 def unexplained(world, customer, done) -> dict:
     """What brute force finds beyond the vocabulary of models that were trained on them, which the proof must name then."""
     found = leaks(world, customer)
-    learned = [name for name in found if name.endswith("encoding.json")]
+    learned = [name for name in found if name.endswith(("/encoding.json", "/model/encoder.json"))]
     places = {place.name: place for place in done.places}
     told = places["models and their encodings"]
     assert bool(told.after) == bool(learned) and all(name.split("/runs/")[-1] in told.remains for name in learned)

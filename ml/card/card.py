@@ -21,13 +21,14 @@ class Part(NamedTuple):
 
 
 def render(facts: Facts, *, room: int = LONGEST) -> str:
-    """The card, at most `room` characters long: fewer slices first, then fewer sections."""
+    """The card, at most `room` characters long: fewer slices first, then fewer sections, and before the last ones fewer rules."""
     whole = _joined(list(_parts(facts, MOST_SLICES)))
     if len(whole) < room:
         return whole + "\n"
-    for rank in range(max(part.rank for part in _parts(facts, 1)), -1, -1):
+    ranks = range(max(part.rank for part in _parts(facts, 1)), 0, -1)
+    for rank, brief in [*((rank, False) for rank in ranks), (1, True), (0, False), (0, True)]:
         for num_slices in range(MOST_SLICES, FEWEST_SLICES - 1, -1):
-            text = _joined([part for part in _parts(facts, num_slices) if part.rank <= rank]) + LEFT_OUT
+            text = _joined([part for part in _parts(facts, num_slices, brief=brief) if part.rank <= rank]) + LEFT_OUT
             if len(text) <= room:
                 return text
     return text[: room - len(LEFT_OUT)].rsplit("\n", 1)[0] + LEFT_OUT
@@ -45,19 +46,21 @@ def essentials(
         f"Judged on {part.num_rows:,} {problem.problem.rows} of {part.first} to {part.last}.",
         sections.rules(verdict),
         sections.quality(problem, evaluated),
+        sections.reference(problem, evaluated),
         rehearsal.section(problem, rehearsed),
     ]
     return "\n\n".join(filter(None, told))
 
 
-def _parts(facts: Facts, num_slices: int) -> Iterator[Part]:
+def _parts(facts: Facts, num_slices: int, *, brief: bool = False) -> Iterator[Part]:
     """Every section that has something to tell. A new one is one more line here."""
     problem, evaluated = facts.problem, facts.evaluated
     parts = [
         Part(sections.what(problem, facts.run_key)),
         Part(sections.decision(problem, evaluated, facts.verdict)),
-        Part(sections.rules(facts.verdict)),
+        Part(sections.rules(facts.verdict, brief=brief)),
         Part(sections.quality(problem, evaluated)),
+        Part(sections.reference(problem, evaluated), rank=3),
         Part(rehearsal.section(problem, facts.rehearsed), rank=1),
         Part(sections.data(problem, facts.prepared, facts.trained)),
         Part(sections.slices(problem, evaluated, num_slices), rank=2),

@@ -1,19 +1,33 @@
 """The sections of the card; each is Markdown, empty when it has nothing to tell."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 from ml import metrics
 from ml.card.markdown import bullets, interval, number, table
 from ml.card.words import in_words
 from ml.problem import Problem
-from ml.records import Evaluated, Example, Exported, Part, Prepared, Rule, Scores, Trained, Verdict
+from ml.records import Evaluated, Example, Exported, Part, Prepared, Reference, Rule, Trained, Verdict
 from ml.window import spans
 
 MAX_BROKEN = 12  # rules told in full
 MOST_FEATURES, MOST_EXAMPLES = 6, 5
 PICTURES = ("calibration", "roc", "confusion", "answers", "slices", "features")  # those that say most first
 MOST_PICTURES = 2
+# the first words of rules whose numbers stand in tables of their own
+TOLD_ELSEWHERE = ("slice ", "time for ", "slowest rows", "memory beside the champion", "cold start")
+# and of those that only say something when they are broken
+SILENT = (
+    "labels that",
+    "learned from",
+    "unseen",
+    "not constant",
+    "answers as",
+    "believable",
+    "no feature",
+    "not over",
+    "answers what",
+)
 MOVES = {"promote": "may replace the champion", "reject": "may not replace the champion", "not assessable": "cannot be judged"}
 
 
@@ -30,13 +44,18 @@ def decision(problem: Problem, evaluated: Evaluated, verdict: Verdict) -> str:
     return f"**Verdict: {verdict.decision}.** It {move}. {in_words(problem, evaluated)}"
 
 
-def rules(verdict: Verdict) -> str:
-    """Broken rules first; of those that hold, the ones for slices are only counted, as slices have a table of their own."""
+def rules(verdict: Verdict, *, brief: bool = False) -> str:
+    """Broken rules first; of those that hold, the ones that a table of their own tells about are only counted.
+
+    Args:
+        brief: count those that hold and then say little, too.
+    """
+    counted = TOLD_ELSEWHERE + SILENT if brief else TOLD_ELSEWHERE
     broken = [rule for rule in verdict.rules if not rule.holds]
-    held = [rule for rule in verdict.rules if rule.holds and not rule.rule.startswith("slice ")]
+    held = [rule for rule in verdict.rules if rule.holds and not rule.rule.startswith(counted)]
     shown = broken[:MAX_BROKEN] + held
     left = len(verdict.rules) - len(shown)
-    more = f"\n\nand {left} more{' for slices, which hold' if len(broken) <= MAX_BROKEN else ''}." if left else ""
+    more = f"\n\nand {left} more{', which hold' if len(broken) <= MAX_BROKEN else ''}." if left else ""
     return table("Rules", ("rule", "found and asked", "holds"), map(_rule, shown)) + more
 
 
@@ -45,24 +64,26 @@ def _rule(rule: Rule) -> tuple[str, str, str]:
 
 
 def quality(problem: Problem, evaluated: Evaluated) -> str:
-    """The models side by side, one a line; below them the same on the reference rows. What there is not has no line."""
-    names = sorted(evaluated.candidate.metrics, key=lambda name: (name != problem.success.metric, name))
+    """The models side by side on the test rows."""
     title = f"Quality on {evaluated.num_rows:,} test rows, with {problem.gate.confidence:.0%} intervals"
-    lines = [(model, *(interval(scores.metrics.get(name)) for name in names)) for model, scores in _models(evaluated) if scores]
     note = f"\n\nNo comparison with the champion: {evaluated.champion_problem}." if evaluated.champion_problem else ""
-    return table(title, ("model", *map(_directed, names)), lines) + note
+    return _models(title, problem, evaluated, evaluated) + note
 
 
-def _models(evaluated: Evaluated) -> Iterator[tuple[str, Scores | None]]:
-    yield "**candidate**", evaluated.candidate
-    yield f"champion {evaluated.champion_version or ''}".strip(), evaluated.champion
-    for name, scores in evaluated.baselines.items():
-        yield f"baseline {name}", scores
-    if (fixed := evaluated.reference) is not None:
-        yield f"candidate on {fixed.num_rows:,} reference rows", fixed.candidate
-        yield f"champion on {fixed.num_rows:,} reference rows", fixed.champion
-        for name, scores in fixed.baselines.items():
-            yield f"baseline {name} on {fixed.num_rows:,} reference rows", scores
+def reference(problem: Problem, evaluated: Evaluated) -> str:
+    """The same models side by side on the rows that no model has learned from."""
+    fixed = evaluated.reference
+    return _models(f"Quality on {fixed.num_rows:,} reference rows", problem, evaluated, fixed) if fixed else ""
+
+
+def _models(title: str, problem: Problem, evaluated: Evaluated, judged: Evaluated | Reference) -> str:
+    """One model a line; what there is not has no line."""
+    names = sorted(evaluated.candidate.metrics, key=lambda name: (name != problem.success.metric, name))
+    champion = f"champion {evaluated.champion_version or ''}".strip()
+    models = {"**candidate**": judged.candidate, champion: judged.champion}
+    models |= {f"baseline {name}": scores for name, scores in judged.baselines.items()}
+    lines = [(model, *(interval(scores.metrics.get(name)) for name in names)) for model, scores in models.items() if scores]
+    return table(title, ("model", *map(_directed, names)), lines)
 
 
 def _directed(name: str) -> str:

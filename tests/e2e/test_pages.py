@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from ml import samples
+from ml.card.sections import SILENT, TOLD_ELSEWHERE
 from ml.card.words import in_words
 from ml.embedded import demo
 from ml.embedded.stack import AIRFLOW_USER
@@ -280,7 +281,7 @@ def test_the_version_shows_its_card_alias_and_tags(night, stack, visitor, pictur
     headings = visitor.get_by_role("heading").all_inner_texts()
     for heading in ("Late arrivals", "Rules", "Data", "How to roll back", "Known limits"):
         assert heading in headings
-    for rule in [rule for rule in context.record(Verdict).rules if not rule.rule.startswith("slice ")]:
+    for rule in [rule for rule in context.record(Verdict).rules if not rule.rule.startswith(TOLD_ELSEWHERE + SILENT)]:
         row = table(visitor, "found and asked").get_by_role("row").filter(has_text=rule.sentence)
         expect(row).to_contain_text("yes")
     expect(visitor.get_by_text(in_words(context.problem, context.record(Evaluated)))).to_be_visible()
@@ -317,7 +318,7 @@ def test_the_service_describes_its_interface(stack, visitor, picture):
     visitor.set_viewport_size({"width": 900, "height": 900})
     visitor.goto(f"{stack.serving_url}/docs")
     visitor.get_by_text("/problems/{problem}/predict").click()
-    expect(visitor.locator("details[open]").get_by_text("curl -X POST")).to_be_visible()
+    expect(visitor.locator("details[open]").get_by_text("curl -X POST").first).to_be_visible()
     picture(visitor, "service-interface")
     visitor.get_by_role("link", name="Late arrivals").click()
     visitor.get_by_role("button", name="Ask").click()

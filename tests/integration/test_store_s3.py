@@ -15,6 +15,7 @@ from ml.errors import ConfigError, TransientError
 from ml.records import Ingested, Trained
 from ml.serving.champions import serve_champion
 from ml.serving.live import LiveModel
+from ml.serving.schemas import Wanted
 from ml.settings import PROJECT
 from ml.store import store_of
 from ml.window import Window
@@ -135,9 +136,9 @@ def test_a_service_whose_store_is_away_when_it_starts_serves_the_champion_once_i
     live = LiveModel(problems.load("late", service.home / "problems"), store_of("late", settings), settings.now, service.home)
     with monkeypatch.context() as away:
         away.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-        assert serve_champion(live, made, unless_moved_since=live.moves) is False, "worth another try"
+        assert serve_champion(live, Wanted(version=made), unless_moved_since=live.moves) is False, "worth another try"
         assert "does not answer" in live.complaint and live.state.current is None
-    assert serve_champion(live, made, unless_moved_since=live.moves) is True
+    assert serve_champion(live, Wanted(version=made), unless_moved_since=live.moves) is True
     assert live.state.current is not None and live.complaint == ""
 
 

@@ -131,7 +131,7 @@ def test_tells_groups_features_examples_and_the_reference_rows():
     for part in (
         "| carrier | share of right answers | 0.0800 (0.0200 to 0.1400) | carrier=AA | carrier=B6 |",
         "| delay | 0.0500 | 0.0400 | 12.3% |", "| UA1 | 2013-01-31 | 1.00 | 0.02 |", "| note a\\|b c |",
-        "| UA2 | 2013-01-31 | 1.00 | 0.02 | 0.60 |", "| candidate on 1,200 reference rows | 0.7400",
+        "| UA2 | 2013-01-31 | 1.00 | 0.02 | 0.60 |", "## Quality on 1,200 reference rows",
     ):  # fmt: skip
         assert part in text, part
     assert "champion on 1,200" not in text
@@ -249,7 +249,7 @@ def test_stays_under_five_thousand_characters_and_shows_the_worst_slices_first()
     assert "## Known limits" in text
     assert "## How to roll back" in text
     assert text.index("Airport number 299 |") < text.index("Airport number 298 |")
-    assert "and 300 more for slices, which hold" in text
+    assert "and 300 more, which hold" in text
 
 
 def test_rules_that_matter_most_are_told_though_many_are_there():
@@ -260,7 +260,7 @@ def test_rules_that_matter_most_are_told_though_many_are_there():
     text = render(verdict=make_verdict("reject").model_copy(update={"rules": (*slices, champion)}))
     assert "| slice origin=7 | auc gain is too small | **no** |" in text
     assert "| against the champion |" in text
-    assert "and 39 more for slices, which hold" in text
+    assert "and 39 more, which hold" in text
 
 
 def test_without_a_champion_the_weakest_slices_come_first():

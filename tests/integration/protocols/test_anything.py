@@ -8,11 +8,13 @@ import sys
 from typing import Any
 from urllib.parse import urlencode
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.integration.protocols.kit import NEW, OLD
+from tests.integration.serving_kit import TOKEN
 
 TOOL = (sys.executable, "-m", "schemathesis.cli")
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,unsupported_method"
@@ -141,13 +143,21 @@ def test_no_message_makes_the_service_fail(stubs, method):
 def test_schemathesis_finds_no_failure_and_nothing_that_is_not_described(service, tmp_path):
     """The stated 503 is allowed: a problem without a model is found by its name."""
     allowed = tmp_path / "schemathesis.toml"
-    allowed.write_text('[checks.not_a_server_error]\nexpected-statuses = ["2xx", "4xx", "503"]\n')
+    server_errors = '[checks.not_a_server_error]\nexpected-statuses = ["2xx", "4xx", "503"]\n'
+    # who may change nothing hears 401 before 405: the next test asks with the token
+    allowed.write_text(server_errors + "[checks.unsupported_method]\nenabled = false\n")
     options = ["--phases", "examples,coverage,fuzzing", "--max-examples", "10", "--generation-deterministic", "--checks", CHECKS]
     run = [*TOOL, "--config-file", str(allowed), "run", f"{service.url}/openapi.json", *options, "--no-color"]
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, timeout=200, env=plain_environment())
     assert done.returncode == 0, done.stdout
     assert "Tested: " in done.stdout
     assert service.health()["problems"]["asked"]["version"] == NEW
+
+
+def test_a_method_that_is_not_there_is_told_to_who_may_change_things(service):
+    for path in ("/problems", "/problems/asked/predict", "/v1/models/asked:predict", "/v2/models/asked/infer", "/metrics"):
+        assert httpx.put(f"{service.url}{path}", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 405, path
+        assert httpx.put(f"{service.url}{path}").status_code == 401, path
 
 
 def plain_environment() -> dict[str, str]:

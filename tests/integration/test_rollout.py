@@ -389,7 +389,12 @@ def test_a_breach_is_answered_by_the_service_and_told_by_the_deployment(case):
     assert case.state() == ROLLED_BACK | {"ends": [*ROLLED_BACK["ends"], ("deployed", 1)]}
 
 
-@pytest.mark.parametrize("when", ["before the breach", "after the breach", "after the rollback"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "when", [pytest.param("before the breach", marks=SLOW), "after the breach", pytest.param("after the rollback", marks=SLOW)]
+)
 def test_a_service_killed_in_a_rollout_comes_back_to_the_same_end(case, when):
     case.promote(6, 1)
     case.deploy()
@@ -457,9 +462,8 @@ def killed_at(number: int, run: Callable[[], Any]) -> bool:
     return False
 
 
-@pytest.mark.parametrize(
-    "breaks", [pytest.param(False, id="good version", marks=pytest.mark.slow), pytest.param(True, id="a breach")]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("breaks", [pytest.param(False, id="good version"), pytest.param(True, id="a breach")])
 def test_a_deployment_killed_after_any_step_and_run_again_ends_in_the_same_state(take, numbers, breaks):
     """Each attempt is killed once, at its first look or at the one that ends it."""
     num_kills, wanted = 0, None

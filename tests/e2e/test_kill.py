@@ -52,6 +52,17 @@ def kill_once(stack: Stack, dag_id: str, run_id: str, task_id: str, *, after_s: 
     return driving.task_state(one, dag_id, run_id, task_id) in ("up_for_retry", "failed")
 
 
+def on_its_way(stack: Stack, dag_id: str, run_id: str, task_id: str) -> bool:
+    """Whether a cleared task goes on; where a scheduler that was ending the run has overwritten that, it is cleared again."""
+    one = driving.airflow(stack)
+    if driving.task_state(one, dag_id, run_id, task_id) is not None:
+        return True
+    run = one.run(dag_id, run_id)
+    if run and run["state"] in ("success", "failed"):
+        one.clear(dag_id, run_id, [task_id], downstream=True)
+    return False
+
+
 def kill_and_clear(stack: Stack, dag_id: str, run_id: str, task_id: str, longest_s: float) -> bool:
     """Kill a task at a random moment of its life and clear it in Airflow, trying earlier moments when it was too fast."""
     one, killed = driving.airflow(stack), False
@@ -59,6 +70,7 @@ def kill_and_clear(stack: Stack, dag_id: str, run_id: str, task_id: str, longest
         latest_s = 0.8 * longest_s if attempt == 0 else 0.1
         killed = kill_once(stack, dag_id, run_id, task_id, after_s=random.uniform(0, latest_s))
         one.clear(dag_id, run_id, [task_id], downstream=True)
+        driving.wait_for(lambda: on_its_way(stack, dag_id, run_id, task_id), f"{task_id} of {dag_id} to be scheduled again")
         if killed:
             return True
     return killed

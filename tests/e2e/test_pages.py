@@ -320,7 +320,7 @@ def test_the_service_describes_its_interface(stack, visitor, picture):
     visitor.get_by_text("/problems/{problem}/predict").click()
     expect(visitor.locator("details[open]").get_by_text("curl -X POST").first).to_be_visible()
     picture(visitor, "service-interface")
-    visitor.get_by_role("link", name="Late arrivals").click()
+    visitor.get_by_role("link", name="Late arrivals").first.click()
     visitor.get_by_role("button", name="Ask").click()
     expect(visitor.get_by_role("status")).to_contain_text("which means")
     picture(visitor, "service-form")

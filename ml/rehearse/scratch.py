@@ -108,6 +108,7 @@ def _environment(home: Path, port: int, token: str) -> dict[str, str]:
     own = {
         "STORE": home / "store",
         "CACHE": home / "cache",
+        "SERVING_STATE": home / "serving",
         "PROBLEMS": home / "problems",
         "DATABASE_URL": f"sqlite:///{home / 'state.db'}",
         "SERVING_URL": f"http://127.0.0.1:{port}",

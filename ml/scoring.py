@@ -84,6 +84,11 @@ class Scorer:
         content: dict[str, Any] = json.loads((self.version_dir / "example.json").read_text())
         return content
 
+    def example_difference(self) -> float:
+        """How far its answers to its own example are from those that training saw, see `difference`."""
+        scores = self.score(self.table(self.example["rows"]))
+        return difference(scores, np.asarray(self.example["scores"], dtype=np.float64))
+
     def decisions(self, scores: Floats) -> list[Decision]:
         """What the scores of every row mean: yes or no, the likeliest class, the labels that hold, nothing for numbers."""
         if TASKS[self.task].label == "number":
@@ -174,6 +179,14 @@ class Scorer:
         raw = features.inputs(rows, self.columns, timezone=self.timezone)
         call = self._call.signatures["serving_default"]
         return np.asarray(call(**{name: tf.constant(column) for name, column in raw.items()})["score"].numpy())
+
+
+def difference(answered: Floats, expected: Floats) -> float:
+    """Largest difference, of numbers above 1 in relation to them: float32 knows seven digits. NaN when any is no number,
+    infinite without a row.
+    """
+    gaps = np.abs(answered - expected) / np.maximum(1.0, np.abs(expected))
+    return float(gaps.max()) if len(gaps) else float("inf")
 
 
 def in_words(answer: Mapping[str, Any]) -> str:

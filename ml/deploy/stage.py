@@ -20,6 +20,7 @@ from ml.errors import DataError, RefusedError, TransientError
 from ml.ledger import Champion, Entry, Ledger, Work
 from ml.records import Deployed, RollingOut
 from ml.rollout import serving
+from ml.scoring import difference
 
 log = logging.getLogger(__name__)
 ACTOR = "deploy"
@@ -129,10 +130,10 @@ def _ask(
     if answer["version"] != version.version:
         raise WrongAnswerError(f"The service was given version {version.version} and answers with version {answer['version']}.")
     served = np.array([_scores(prediction) for prediction in answer["predictions"]], dtype=np.float64)
-    difference = np.max(np.abs(served - np.array(scores)) / np.maximum(1.0, np.abs(scores)))  # float32 knows seven digits
-    if not difference <= deployment.context.problem.serving.tolerance:
+    found = difference(served, np.array(scores, dtype=np.float64))
+    if not found <= deployment.context.problem.serving.tolerance:
         raise WrongAnswerError(
-            f"Version {version.version} in service scores its own example otherwise than in training: by up to {difference:.3g}, "
+            f"Version {version.version} in service scores its own example otherwise than in training: by up to {found:.3g}, "
             f"[serving] tolerance allows {deployment.context.problem.serving.tolerance:g}."
         )
     return request, answer

@@ -165,14 +165,12 @@ def _reference_rows_that_taught(theirs: Context, rows: pa.Table) -> str:
 def _trust(context: Context, judged: Judged, candidate: Scorer, prepared: Prepared, trained: Trained) -> dict[str, Any]:
     """What tells whether the numbers may be believed: seen rows, stale rows, a changed export, rows used before."""
     learned = pq.read_table(context.file(ROWS), filters=[("_part", "in", LEARNED)])
-    example = candidate.example
-    answered, expected = candidate.score(candidate.table(example["rows"])), np.asarray(example["scores"])
     size = sum(path.stat().st_size for path in candidate.version_dir.rglob("*") if path.is_file())
     return {
         "learned_until": date.fromisoformat(max(learned[DAY].to_pylist())),
         "stale_rows": bool(trained.rows_digest) and trained.rows_digest != prepared.rows_digest,
         "num_seen": num_seen(learned, judged.rows, context.problem),
-        "example_difference": float((np.abs(answered - expected) / np.maximum(1.0, np.abs(expected))).max()),
+        "example_difference": candidate.example_difference(),
         "size_mb": round(size / MEGABYTE, 3),
         "uses": _uses(context, judged.rows, trained.model_digest),
     }

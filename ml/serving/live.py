@@ -10,9 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from ml import privacy, snapshot
 from ml.errors import EvergreenError, RefusedError
@@ -217,7 +214,7 @@ class LiveModel:
             raise RefusedError(f"{who} is a model of {owner!r}. Name a run of {self.problem.name}.")
         try:
             scorer = Scorer.load(folder)
-            difference = _example_difference(scorer)
+            difference = scorer.example_difference()
         except Exception as error:  # whatever TensorFlow says about a broken graph, the old version serves on
             raise RefusedError(f"{who} cannot be loaded: {error}") from error
         if not difference <= self.problem.serving.tolerance:
@@ -237,13 +234,3 @@ class LiveModel:
             self.note_complaint = ""
         except (EvergreenError, OSError) as error:
             self.note_complaint = f"The note of the serving version could not be written: {error}"
-
-
-def _example_difference(scorer: Scorer) -> float:
-    """Largest difference to the scores the training saw, of numbers above 1 in relation to them; NaN when any is no number,
-    infinite without examples.
-    """
-    example: dict[str, Any] = scorer.example
-    scores = scorer.score(scorer.table(example["rows"]))
-    wanted = np.asarray(example["scores"], dtype=np.float64)
-    return float(np.max(np.abs(scores - wanted) / np.maximum(1.0, np.abs(wanted)))) if len(wanted) else float("inf")

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ml.recent import Logged
 from ml.records import Difference
+from ml.requests import Logged
 
 Answer = dict[str, Any]
 Floats = npt.NDArray[np.float64]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ml import privacy, recent, snapshot
+from ml import privacy, requests, snapshot
 from ml.context import Context
-from ml.recent import Logged
+from ml.requests import Logged
 
 MOST, LEAST = 2_000, 100  # rows that are replayed; with fewer logged ones nothing can be said
 Row = dict[str, Any]
@@ -60,7 +60,7 @@ def asked(context: Context, columns: Columns) -> Asked:
 
     Raises: TransientError: database or store are away. ConfigError: the database refuses us.
     """
-    found = recent.newest(context.settings.database_url, context.problem.name, MOST)
+    found = requests.newest(context.settings.database_url, context.problem.name, MOST)
     fit = [one for one in found if columns.both <= one.row.keys()]
     if len(fit) >= LEAST:
         kept = privacy.redactor(context.problem, context.store)  # a rule may be younger than the log

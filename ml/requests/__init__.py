@@ -1,13 +1,14 @@
 """The request log: every answered row, as it was asked and as it was answered; a table in PostgreSQL, and files on the way."""
 
-from ml.requests.record import SCHEMA, SHADOW, Answered, Request, lines, scores_of, several_of, typed
+from ml.requests.record import SCHEMA, SHADOW, Answered, Logged, Request, lines, scores_of, several_of, typed
 from ml.requests.spool import Numbers, Spool
-from ml.requests.table import about, answered, append, append_lines, find, read, share_lock
+from ml.requests.table import about, answered, append, append_lines, find, newest, read, share_lock
 
 __all__ = [
     "SCHEMA",
     "SHADOW",
     "Answered",
+    "Logged",
     "Numbers",
     "Request",
     "Spool",
@@ -17,6 +18,7 @@ __all__ = [
     "append_lines",
     "find",
     "lines",
+    "newest",
     "read",
     "scores_of",
     "several_of",

@@ -97,6 +97,22 @@ def unescaped(value: bytes) -> str | None:
     return _SPELT.sub(lambda found: _MEANT[found[0]], value).decode() if b"\\" in value else value.decode()
 
 
+@dataclass(frozen=True)
+class Logged:
+    """One row of the log, with what was answered."""
+
+    version: int
+    served_at: datetime
+    key: str | None
+    row: dict[str, Any]
+    answer: dict[str, Any]  # score and decision, with several outputs scores by name
+
+
+def answer_of(score: float | None, decision: bool | None, several: str | None) -> dict[str, Any]:
+    """An answer from what the log's columns hold of it."""
+    return {"score": score, **json.loads(several)} if several else {"score": score, "decision": decision}
+
+
 def several_of(answer: Mapping[str, Any]) -> str | None:
     """What the log's column `several` holds of an answer: scores by name and decision, nothing of a single output."""
     return json.dumps({"scores": answer["scores"], "decision": answer["decision"]}) if "scores" in answer else None

@@ -14,7 +14,7 @@ import pyarrow.csv
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class that psycopg2 spells small
 
 from ml.database import connect, never_made
-from ml.requests.record import COLUMNS, SCHEMA, SERVED_AT, SHADOW, Answered, Request, fields, lines
+from ml.requests.record import COLUMNS, SCHEMA, SERVED_AT, SHADOW, Answered, Logged, Request, answer_of, fields, lines
 from ml.requests.spool import scrub
 
 BLOCK_BYTES = 64 * 2**20  # a row must fit into one block, and no request is larger than half of it
@@ -115,12 +115,36 @@ def find(database_url: str, problem: str, request_id: str) -> list[dict[str, Any
         f"SELECT {', '.join(names)} FROM request_log"  # noqa: S608
         " WHERE problem = %s AND request_id = %s AND arm <> %s ORDER BY position"
     )
+    return [dict(zip(names, row, strict=True)) for row in _fetched(database_url, query, (problem, request_id, SHADOW))]
+
+
+def newest(database_url: str, problem: str, most: int) -> list[Logged]:
+    """The rows answered last, oldest first, each once: a shadow's answer reached nobody.
+
+    None where the state is kept in SQLite, which has no request log.
+
+    Raises: TransientError: the database is away. ConfigError: it refuses us, or has no request log.
+    """
+    if database_url.startswith("sqlite"):
+        return []
+    query = (
+        "SELECT version, served_at, key, row, score, decision, several FROM request_log WHERE problem = %s AND arm <> %s"
+        " ORDER BY served_at DESC, request_id, position LIMIT %s"
+    )
+    found = _fetched(database_url, query, (problem, SHADOW, most))
+    return [
+        Logged(version, served_at, key, json.loads(row), answer_of(*answer))
+        for version, served_at, key, row, *answer in found[::-1]
+    ]
+
+
+def _fetched(database_url: str, query: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
     with closing(connect(database_url)) as connection, connection.cursor() as cursor:
         try:
-            cursor.execute(query, (problem, request_id, SHADOW))
+            cursor.execute(query, values)
         except psycopg2.errors.UndefinedTable as error:
             raise never_made("request log") from error
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        return cursor.fetchall()
 
 
 def answered(database_url: str, problem: str, versions: Sequence[int]) -> dict[int, Answered]:

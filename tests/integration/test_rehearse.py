@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ml import database, gate, recent, rehearse, requests, snapshot
+from ml import database, gate, rehearse, requests, snapshot
 from ml.alone import alone
 from ml.context import Context
 from ml.erase import runs, search
@@ -82,7 +82,7 @@ def test_logged_requests_are_answered_by_both_and_the_rows_that_change_most_are_
     found = rehearse.run(night)
     assert (found.asked, found.num_rows, found.champion_version, found.num_refused) == ("requests", 150, 1, 0)
     assert found.first == found.last == NOW - timedelta(hours=1)
-    assert len(recent.newest(night.settings.database_url, night.problem.name, 1000)) == 150, "a shadow's answer reached nobody"
+    assert len(requests.newest(night.settings.database_url, night.problem.name, 1000)) == 150, "a shadow's answer reached nobody"
     assert found.unlike_log == pytest.approx(0, abs=1e-6), "the champion answers as the log says it did"
 
     mine, theirs = (scored(run, ROWS) for run in (night, earlier))
@@ -219,7 +219,7 @@ def test_under_load_both_answer_in_services_of_their_own_that_leave_nothing_behi
         assert all(step.per_second > 0 and 0 < step.p50_ms <= step.p99_ms for step in (*one.steps, one.batch))
         assert one.start_s > 0 and one.memory_mb > 30
     assert night.record(Loaded) == found
-    assert recent.newest(state, "late", 10) == [], "a load test is no traffic"
+    assert requests.newest(state, "late", 10) == [], "a load test is no traffic"
     assert not [one for one in psutil.Process().children(recursive=True) if "ml.serving" in one.cmdline()]
 
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.recent import Logged
 from ml.records import Difference
 from ml.rehearse import differ
+from ml.requests import Logged
 
 Answers = list[dict[str, Any] | str]
 SCORES = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=60)

@@ -4,9 +4,13 @@ import multiprocessing
 import multiprocessing.synchronize
 import os
 import random
+import shutil
 import signal
 import time
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -69,32 +73,43 @@ def contents(shop: Shop) -> dict[str, object]:
     return {name: plain(name) for name in TABLES}
 
 
-def killed(context: Context, after_s: float) -> bool:
-    """Run the stages in a process of their own and kill it; whether it was still at work."""
+def killed(context: Context, after_s: float) -> float | None:
+    """Run the stages in a process of their own and kill it; None, or the seconds it took when the kill came too late."""
     forks = multiprocessing.get_context("forkserver")
     forks.set_forkserver_preload(["ml.ingest", "ml.validate", "great_expectations", "polars", "deltalake", "pyarrow.csv"])
     gone = forks.Event()
     process = forks.Process(target=stages, args=(context, gone))
     process.start()
     assert gone.wait(120) and process.pid
-    time.sleep(after_s)
-    alive = process.is_alive()
-    if alive:
+    begun = time.monotonic()
+    process.join(after_s)
+    if process.is_alive():
         os.kill(process.pid, signal.SIGKILL)
-    process.join(60)
-    assert alive or process.exitcode == 0
-    return alive
+        process.join(60)
+        return None
+    assert process.exitcode == 0
+    return time.monotonic() - begun
+
+
+def kill_at_work(context: Context, draw: random.Random, longest_s: float, fresh: Callable[[], None]) -> float:
+    """Kill the stages while they work; how fast the machine is shows only now, so a kill that came too late is drawn again."""
+    for _ in range(20):
+        fresh()
+        ended = killed(context, draw.uniform(0, longest_s))
+        if ended is None:
+            return longest_s
+        longest_s = ended
+    raise AssertionError(f"no kill met the stages at work, the last drawn from {longest_s:.2f} s")
 
 
 def test_a_kill_at_any_moment_leaves_whole_tables_and_the_rerun_ends_equal(shop, undisturbed):
-    draw, hits = random.Random(20130201), 0
+    draw, longest_s = random.Random(20130201), undisturbed["seconds"]
     saved = shop.home / "store"
     safe = shop.home / "before"
     saved.rename(safe)
     for kill in range(KILLS):
-        _copy(safe, saved)
         context = shop.context(f"night-{kill}", str(WHOLE))
-        hits += killed(context, draw.uniform(0, undisturbed["seconds"]))
+        longest_s = kill_at_work(context, draw, longest_s, partial(_copy, safe, saved))
         for name, rows in contents(shop).items():
             assert rows in (undisturbed["before"][name], undisturbed["after"][name]), f"kill {kill}: {name} is half of something"
         ingest.run(context)
@@ -102,11 +117,8 @@ def test_a_kill_at_any_moment_leaves_whole_tables_and_the_rerun_ends_equal(shop,
         assert contents(shop) == undisturbed["after"], f"kill {kill}"
         ingested, validated = context.record(Ingested), context.record(Validated)
         assert validated.num_valid + validated.num_quarantined == ingested.num_rows == 3 * PER_DAY
-    assert hits >= KILLS // 2, f"only {hits} of {KILLS} kills met the stages at work"
 
 
-def _copy(source, target):
-    import shutil
-
+def _copy(source: Path, target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(source, target)

@@ -36,6 +36,7 @@ ROUNDS, SECONDS, WARM_S = 3, 5.0, 2.0
 TIMES_MLFLOW, TIMES_BARE, TIMES_MEDIAN = 10.0, 4.0, 3.0  # the goals
 CORES = sorted(os.sched_getaffinity(0))
 TOKEN = "of the benchmark"  # noqa: S105
+NEVER_REACHED = 10**9  # requests a minute: the limit is counted at every request and stops none
 
 
 @dataclass
@@ -48,6 +49,7 @@ class Case:
     log: Path
     body: Callable[[list[dict[str, Any]]], dict[str, Any]] = lambda rows: {"rows": rows}
     environment: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
     prepare: Callable[["Case"], None] = lambda _case: None
     process: subprocess.Popen[bytes] | None = None
     cold_start_s: float = 0.0
@@ -155,19 +157,25 @@ def _cases(home: Path, model: Path, night: dict[str, str]) -> list[Case]:
 
 
 def _ours(name: str, home: Path, model: Path, url: str, night: dict[str, str]) -> Case:
-    """One worker; a deployment tells it what to serve."""
+    """One worker, asked with the API key of a client that has a rate limit; a deployment tells it what to serve."""
+    from ml import keys
     from ml.store import digest
+
+    asked = keys.Asked(client=name, per_minute=NEVER_REACHED)
+    _, key = keys.new(night["EVERGREEN_DATABASE_URL"], asked, actor="benchmark", now=datetime.fromisoformat(NIGHT))
 
     def prepare(case: Case) -> None:
         case.wait(lambda: httpx.get(f"{url}/health").is_success)
         version = {"version": 1, "run_key": model.parent.name, "model_digest": digest(model)}
         token = {"Authorization": f"Bearer {TOKEN}"}
         httpx.put(f"{url}/problems/flights/version", json=version, headers=token, timeout=300).raise_for_status()
+        assert httpx.post(place, json={"rows": []}, timeout=60).status_code == 401, f"{name} lets in who has no key"
 
+    place = f"{url}/problems/flights/predict"
     own = {"EVERGREEN_SERVING_URL": url, "EVERGREEN_SERVING_TOKEN": TOKEN, "EVERGREEN_SERVING_WORKERS": "1"}
     command = [sys.executable, "-m", "ml.serving"]
-    place = f"{url}/problems/flights/predict"
-    return Case(name, command, place, home / f"{name}.log", environment=night | own, prepare=prepare)
+    bearer = {"Authorization": f"Bearer {key}"}
+    return Case(name, command, place, home / f"{name}.log", environment=night | own, headers=bearer, prepare=prepare)
 
 
 @contextmanager
@@ -181,7 +189,7 @@ def _running(case: Case, rows: list[dict[str, Any]]) -> Iterator[Case]:
         pinned = ["taskset", "-c", str(CORES[0]), *case.command]
         case.process = subprocess.Popen(pinned, env=environment, stdout=log, stderr=log)
         case.prepare(case)
-        case.wait(lambda: httpx.post(case.url, json=case.body(rows[:1]), timeout=60).is_success)
+        case.wait(lambda: httpx.post(case.url, json=case.body(rows[:1]), headers=case.headers, timeout=60).is_success)
         case.cold_start_s = time.monotonic() - began
         try:
             yield case
@@ -200,7 +208,7 @@ def _measure(
         for name, (size, connections) in LOADS.items():
             for case in cases:
                 body = json.dumps(case.body([rows[place % len(rows)] for place in range(size)])).encode()
-                request = request_of(case.url, body)
+                request = request_of(case.url, body, case.headers)
                 if number == 0:
                     load(case.url, request, connections=connections, seconds=WARM_S)
                 before = case.cpu_s()

@@ -14,7 +14,7 @@ from ml.context import Context
 from ml.drift import Cells
 from ml.errors import DataError
 from ml.ledger import Champion
-from ml.monitor import judge
+from ml.monitor import finding, shifts
 from ml.monitor.evidence import Evidence, choose, gather
 from ml.monitor.stage import judged_at
 from ml.problem import Drift
@@ -116,10 +116,10 @@ def _sections(context: Context, record: Monitored) -> list[Section]:
         return []  # the record says the same, in its reason
     sections, policy = [], context.problem.drift
     if evidence.num_requests >= policy.minimum_rows:
-        compared = judge.column_cells(evidence, context.problem)
+        compared = shifts.column_cells(evidence, context.problem)
         if len(evidence.reference.scores):
-            now = judge.outputs(evidence.scores, context.problem)
-            before = judge.outputs(evidence.reference.scores, context.problem)
+            now = finding.outputs(evidence.scores, context.problem)
+            before = finding.outputs(evidence.reference.scores, context.problem)
             compared |= {f"predicted {name}": drift.number_cells(before[name], scores) for name, scores in now.items()}
         sections += [drift_section(compared, policy)] if compared else []
     yes_or_no = context.problem.problem.task == "binary"  # of other tasks the table above says what is known

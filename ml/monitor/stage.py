@@ -11,7 +11,7 @@ from ml.errors import DataError
 from ml.ledger import Champion, Entry, Ledger
 from ml.monitor import judge
 from ml.monitor.evidence import INSTANT, gather, span
-from ml.monitor.judge import KINDS
+from ml.monitor.finding import KINDS
 from ml.records import DriftFinding, Monitored
 from ml.store import Store
 

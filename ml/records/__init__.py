@@ -233,13 +233,16 @@ class DriftFinding(Record):
     """One column, the scores, or the live quality."""
 
     stage = "monitor"
-    kind: Literal["data", "prediction", "concept"]
+    kind: Literal["schema", "data", "prediction", "estimate", "concept", "skew"]
     subject: str
     drifted: bool | None = Field(description="None: not assessable")
     value: float | None
     limit: float | None
     p_value: float | None
     sentence: str
+    importance: float | None = Field(None, description="what the column is worth to the champion, metric units")
+    smallest: float | None = Field(None, description="smallest shift that this many rows would have shown, units of `value`")
+    since: date | None = Field(None, description="first day of the run of days on which it stood out")
 
 
 class Monitored(Record):

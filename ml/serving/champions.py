@@ -87,8 +87,9 @@ class Champions:
         """False when it is worth another try, because something is away."""
         served: list[bool] = []
 
-        def serve(live: LiveModel) -> None:
+        def serve(live: LiveModel) -> bool:
             served.append(serve_champion(live, self._wanted[name], unless_moved_since=live.moves))
+            return served[-1]
 
         return self._change(name, serve, entry=champion.entry, since=since) and all(served)
 

@@ -34,7 +34,8 @@ class Moves:
         """Change what answers in this worker, then in all others.
 
         Args:
-            action: changes the live model; when it raises, nothing has changed.
+            action: changes the live model; when it raises, nothing has changed. When it returns False, something is away and the
+                move of the ledger is not followed yet.
             entry: the move of the ledger that this follows; None when somebody else asks for it.
             since: do nothing when the problem's document has changed since this one.
         Returns: how many changes there have been now; None when nothing was done.
@@ -46,9 +47,11 @@ class Moves:
             if since is not None and since != before.sequence:
                 return None
             with self._applying:
-                action(live)
+                moves, followed = live.moves, action(live) is not False
+                if not followed and live.moves == moves:
+                    return None
                 try:
-                    sequence = self._write(name, live, entry)
+                    sequence = self._write(name, live, entry if followed else before.entry)
                 except EvergreenError:
                     live.take_over(before.wanted, before.origin)
                     raise

@@ -60,13 +60,13 @@ class Starter:
     def start(self) -> None:
         """Returns when every problem answers as well as it can now."""
         shared = self._moves.shared
-        shared.take()  # from here on a change waits for this worker, so it never answers with what was replaced
         while not shared.settled:
             if shared.lead():
                 self._champions.settle()
                 shared.settle()
             else:
                 time.sleep(TICK_S)
+        shared.take()  # from here on a change waits for this worker, so it never answers with what was replaced
         self._moves.follow()
         for thread in self._threads:
             thread.start()

@@ -6,8 +6,10 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +17,11 @@ from typing import Any
 
 import httpx
 import numpy as np
+import pytest
 
 from ml.embedded.postgres import OWNER, READER, Postgres
 from ml.embedded.processes import free_port
+from ml.ledger import Champion, Entry, Ledger
 from ml.serving.schemas import Version
 from ml.settings import PROJECT, Settings
 from ml.store import digest
@@ -195,6 +199,7 @@ class Service:
                 time.sleep(0.1)
             else:
                 return
+        self.stop(signal.SIGKILL)
         raise AssertionError(f"not ready: {self.log.read_text()}")
 
     def stop(self, by: int = signal.SIGTERM) -> int:
@@ -241,3 +246,44 @@ def running(service: Service) -> Iterator[Service]:
         yield service
     finally:
         service.stop()
+
+
+def promote(ledger: Ledger, problem: str, to: Version, expected: int | None) -> Entry:
+    champion = Champion(to.version, to.run_key, to.model_digest)
+    return ledger.move(problem, to=champion, expected=expected, kind="promote", key=to.run_key, actor="test")
+
+
+@dataclass
+class Traffic:
+    """What some clients heard while they asked without a pause."""
+
+    answers: list[dict] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)  # anything but 200
+    broken: list[str] = field(default_factory=list)  # connections that ended without an answer
+
+
+@contextmanager
+def traffic(service: Service, clients: int = 4) -> Iterator[Traffic]:
+    """Ask all the time, each client over one connection."""
+    heard, ended = Traffic(), threading.Event()
+
+    def ask() -> None:
+        with httpx.Client() as client:
+            while not ended.is_set():
+                try:
+                    response = service.predict("flights", ROWS, client)
+                except httpx.TransportError as error:
+                    heard.broken.append(repr(error))
+                else:
+                    (heard.answers if response.status_code == 200 else heard.refused).append(response.json())
+
+    with ThreadPoolExecutor(clients) as threads:
+        asking = [threads.submit(ask) for _ in range(clients)]
+        try:
+            yield heard
+        finally:
+            ended.set()
+        assert [one.result() for one in asking] == [None] * clients
+    for answer in heard.answers:
+        scores = [prediction["score"] for prediction in answer["predictions"]]
+        assert scores == pytest.approx([score_of(answer["version"], row) for row in ROWS], abs=1e-6)

@@ -4,12 +4,8 @@ import json
 import os
 import signal
 import socket
-import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import httpx
@@ -18,9 +14,8 @@ import pytest
 
 from ml import requests
 from ml.database import migrate
-from ml.ledger import Champion, Entry, Ledger
-from ml.serving.schemas import Version
-from tests.integration.serving_kit import ROWS, TOKEN, Service, make_model, make_postgres, running, score_of
+from ml.ledger import Ledger
+from tests.integration.serving_kit import ROWS, TOKEN, Service, make_model, make_postgres, promote, running, score_of, traffic
 
 EVER = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
 WORKERS = 2
@@ -41,50 +36,9 @@ def versions(service):
     return [make_model(service.store, "flights", number) for number in (100, 200, 300)]
 
 
-@dataclass
-class Traffic:
-    """What some clients heard while they asked without a pause."""
-
-    answers: list[dict] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)  # anything but 200
-    broken: list[str] = field(default_factory=list)  # connections that ended without an answer
-
-
-@contextmanager
-def traffic(service: Service, clients: int = 4) -> Iterator[Traffic]:
-    """Ask all the time, each client over one connection."""
-    heard, ended = Traffic(), threading.Event()
-
-    def ask() -> None:
-        with httpx.Client() as client:
-            while not ended.is_set():
-                try:
-                    response = service.predict("flights", ROWS, client)
-                except httpx.TransportError as error:
-                    heard.broken.append(repr(error))
-                else:
-                    (heard.answers if response.status_code == 200 else heard.refused).append(response.json())
-
-    with ThreadPoolExecutor(clients) as threads:
-        asking = [threads.submit(ask) for _ in range(clients)]
-        try:
-            yield heard
-        finally:
-            ended.set()
-        assert [one.result() for one in asking] == [None] * clients
-    for answer in heard.answers:
-        scores = [prediction["score"] for prediction in answer["predictions"]]
-        assert scores == pytest.approx([score_of(answer["version"], row) for row in ROWS], abs=1e-6)
-
-
 def versions_heard(service: Service, num: int = 40) -> set[int]:
     """Versions that answer new connections, enough of them to meet every worker."""
     return {service.predict("flights", ROWS[:1]).json()["version"] for _ in range(num)}
-
-
-def promote(ledger: Ledger, problem: str, to: Version, expected: int | None) -> Entry:
-    champion = Champion(to.version, to.run_key, to.model_digest)
-    return ledger.move(problem, to=champion, expected=expected, kind="promote", key=to.run_key, actor="test")
 
 
 def test_when_a_move_is_answered_no_worker_answers_with_the_version_before(service, versions):
@@ -184,6 +138,14 @@ def own(database, tmp_path):
     promote(Ledger(service.database_url), "flights", make_model(service.store, "flights", 1), None)
     yield service
     service.stop(signal.SIGKILL)
+
+
+def test_workers_that_start_together_all_have_the_champion_before_they_answer(own):
+    own.workers = WORKERS
+    with running(own):
+        own.wait_for(lambda health: len(health["workers"]) == WORKERS, 90)
+        assert versions_heard(own) == {1}
+        assert own.health()["complaints"] == []
 
 
 def test_it_starts_from_its_own_copy_when_store_and_database_are_away(tmp_path):

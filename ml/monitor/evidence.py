@@ -3,8 +3,9 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -14,16 +15,18 @@ import pyarrow.parquet as pq
 
 from ml import requests, snapshot
 from ml.context import Context
+from ml.drift import Days
 from ml.errors import DataError
 from ml.labels import known_labels
 from ml.ledger import Champion
 from ml.problem import Feature
 from ml.records import Evaluated, Interval
 from ml.snapshot import LEARNED, ROWS, SCORES
-from ml.tables import ARROW_TYPES
+from ml.tables import ARROW_TYPES, DAY
 
 Floats = npt.NDArray[np.float64]
 MOST = 20_000  # rows of a sample: more decide nothing that these do not
+LEARNED_ROWS = 100_000  # of the champion's rows: what days are worth is learned from some hundred rows of each of many days
 SEED = 0  # the same rows give the same sample
 INSTANT = timedelta(microseconds=1)
 
@@ -42,16 +45,21 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Reference:
-    """What the champion was made from: a sample of its training rows, its scores in the evaluation, and their quality."""
+    """What the champion was made from: a sample of its training rows, its scores in the evaluation, and their quality.
+
+    `days` and `score_days` are the days of the rows and of the scores, shapes (n,); None where they were not kept.
+    """
 
     columns: dict[str, pa.ChunkedArray]
     scores: Floats
     promised: dict[str, Interval]
+    days: Days | None = None
+    score_days: Days | None = None
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """One window of one champion. `absent` says of a column why it cannot be compared."""
+    """One window of one champion, about its `day`. `absent` says of a column why it cannot be compared."""
 
     num_requests: int
     num_others: int
@@ -60,6 +68,7 @@ class Evidence:
     absent: dict[str, str]
     reference: Reference
     labelled: Labelled
+    day: date | None = None
 
 
 def span(moment: datetime, days: int) -> tuple[datetime, datetime]:
@@ -92,6 +101,7 @@ def gather(context: Context, champion: Champion, moment: datetime) -> Evidence:
         absent=absent | strange,
         reference=reference,
         labelled=_labelled(context, champion, moment),
+        day=(end - timedelta(hours=12)).astimezone(ZoneInfo(problem.source.timezone)).date(),
     )
 
 
@@ -142,26 +152,35 @@ def read_reference(champion: Context) -> Reference:
             )
     rows, scores = champion.file(ROWS), champion.file(SCORES)
     evaluated = champion.record(Evaluated)
-    scored = pq.read_table(scores, columns=["candidate"])["candidate"]
+    names = [name for name in ("candidate", DAY) if name in pq.read_schema(scores).names]
+    scored = pq.read_table(scores, columns=names)
+    scored = scored.take(choose(scored.num_rows))
+    columns, days = _learned(rows, champion.problem.features)
     return Reference(
-        columns=_learned(rows, champion.problem.features),
-        scores=_floats(scored.take(choose(len(scored)))),
+        columns=columns,
+        scores=_floats(scored["candidate"]),
         promised=evaluated.candidate.metrics,
+        days=days,
+        score_days=_days(scored),
     )
+
+
+def _days(rows: pa.Table) -> Days | None:
+    return rows[DAY].to_numpy().astype("datetime64[D]") if DAY in rows.column_names else None
 
 
 def _answered_by(served: pa.Table, champion: Champion) -> pa.Table:
     return served.filter(pc.equal(served["version"], champion.version))
 
 
-def _learned(path: Path, features: Mapping[str, Feature]) -> dict[str, pa.ChunkedArray]:
+def _learned(path: Path, features: Mapping[str, Feature]) -> tuple[dict[str, pa.ChunkedArray], Days | None]:
     """A sample of the rows that taught and stopped the training; batch by batch, so memory does not grow with the file."""
     parts = pq.read_table(path, columns=["_part"])["_part"]
     eligible = np.flatnonzero(pc.is_in(parts, pa.array(LEARNED)).to_numpy())
-    chosen = eligible[choose(len(eligible))]
+    chosen = eligible[choose(len(eligible), LEARNED_ROWS)]
     batches, first = [], 0
     with pq.ParquetFile(path) as file:
-        names = [name for name in features if name in file.schema_arrow.names]
+        names = [name for name in (DAY, *features) if name in file.schema_arrow.names]
         for batch in file.iter_batches(columns=["_part", *names]):
             inside = chosen[(chosen >= first) & (chosen < first + batch.num_rows)] - first
             batches.append(batch.take(pa.array(inside)))
@@ -169,7 +188,7 @@ def _learned(path: Path, features: Mapping[str, Feature]) -> dict[str, pa.Chunke
         schema = pa.schema([file.schema_arrow.field(name) for name in ("_part", *names)])
     rows = pa.Table.from_batches([batch.select(schema.names) for batch in batches])
     try:
-        return {name: rows[name].cast(ARROW_TYPES[features[name].type]) for name in names}
+        return {name: rows[name].cast(ARROW_TYPES[features[name].type]) for name in names if name != DAY}, _days(rows)
     except pa.ArrowInvalid as error:
         raise DataError(f"{path} does not fit the types in the problem file ({error}). Retrain under the new types.") from error
 

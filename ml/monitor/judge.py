@@ -51,5 +51,6 @@ def _summary(kind: Kind, judged: Judgement, found: Sequence[DriftFinding], polic
     if kind == "data":
         assessable = sum(finding.drifted is not None for finding in found)
         names = f" ({', '.join(finding.subject for finding in moved)})" if moved else ""
-        return f"data: {judged}, {len(moved)} of {assessable} columns moved{names}, drift from {policy.columns_share:.0%} on"
+        limit = f", drift from {policy.columns_share:.0%} on" if policy.columns_share else ""
+        return f"data: {judged}, {len(moved)} of {assessable} columns moved{names}{limit}"
     return f"{kind}: {judged}" + "".join(f", {finding.sentence}" for finding in moved)

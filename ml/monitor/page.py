@@ -71,7 +71,8 @@ def drift_section(compared: dict[str, Cells], policy: Drift) -> Section:
     definition = DataDefinition(categorical_columns=names)
     how = {"method": "jensenshannon", "threshold": policy.effect * NATURAL}
     columns = [name for name in names if not name.startswith(SCORE)]  # the share is one of columns
-    parts = [DriftedColumnsCount(columns=columns, drift_share=policy.columns_share, **how)] if columns else []
+    share = max(policy.columns_share, 1 / max(len(columns), 1))
+    parts = [DriftedColumnsCount(columns=columns, drift_share=share, **how)] if columns else []
     parts += [ValueDrift(column=name, **how) for name in names]
     reference, current = (Dataset.from_pandas(side, data_definition=definition) for side in sides)
     snapshot = Report(parts, include_tests=True).run(current, reference)  # the current rows come first

@@ -1,8 +1,9 @@
 """A problem: what is predicted, from what, judged how. One TOML file each; `python -m ml problem describe` prints its keys."""
 
 from ml.problem.data import Feature, FeatureType, History, Limit, Source
+from ml.problem.drift import Drift
 from ml.problem.load import load, names
-from ml.problem.model import Dp, Drift, Gate, Guardrails, Serving, Split, Success, Target, Training, Watchdog
+from ml.problem.model import Dp, Gate, Guardrails, Serving, Split, Success, Target, Training, Watchdog
 from ml.problem.problem import Problem
 from ml.problem.section import Section
 from ml.problem.task import TASKS, Metric, Task

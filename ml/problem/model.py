@@ -264,22 +264,3 @@ class Serving(Section):
         if list(self.steps) != sorted(set(self.steps)) or not 0 <= self.steps[0] <= self.steps[-1] < 1:
             raise ValueError(f"serving.steps = {list(self.steps)}: write rising shares from 0 to below 1, as [0.05, 0.25]")
         return self
-
-
-class Drift(Section):
-    """When served data or answers differ enough to act."""
-
-    window_days: int = Field(1, ge=1, description="days of requests looked at")
-    label_days: int = Field(7, ge=1, description="days of answered requests whose labels are looked at")
-    minimum_rows: int = Field(200, ge=1, description="with fewer rows the verdict is: not assessable")
-    confidence: float = Field(0.99, gt=0.5, lt=1, description="of the tests, before correction over columns")
-    effect: float = Field(0.2, gt=0, description="smallest shift that counts: Jensen-Shannon distance, 0 to 1")
-    columns_share: float = Field(0.3, gt=0, le=1, description="share of columns that must shift to call it data drift")
-    quality_drop: float = Field(0.05, gt=0, description="loss of live quality against the evaluation that counts, metric units")
-    rate_gap: float = Field(
-        0.08,
-        gt=0,
-        description="gap between predicted and observed mean that counts: in probability, of numbers in their deviations",
-    )
-    cooldown_days: int = Field(7, ge=0, description="days before drift may ask for another retrain")
-    retrain_on: tuple[Literal["data", "prediction", "concept"], ...] = Field(("concept",), description="what asks for a retrain")

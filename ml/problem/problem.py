@@ -5,7 +5,8 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from ml.problem.data import REDACTABLE, Contract, Feature, Privacy, Retention, Source, Validation
-from ml.problem.model import Drift, Gate, Serving, Split, Success, Training
+from ml.problem.drift import Drift
+from ml.problem.model import Gate, Serving, Split, Success, Training
 from ml.problem.section import IDENTIFIER, Section
 from ml.problem.task import TASKS, Task
 from ml.problem.tune import Tune

@@ -374,7 +374,8 @@ def test_a_column_that_was_always_null_does_not_break_anything(empty):
 
 
 def test_the_sample_of_the_champions_rows_is_bounded_and_the_same_every_time(world, monkeypatch):
-    monkeypatch.setattr(evidence, "choose", lambda size, most=500: np.arange(size)[:: max(1, size // most)][:most])
+    monkeypatch.setattr(evidence, "LEARNED_ROWS", 500)
+    monkeypatch.setattr(evidence, "choose", lambda size, most=evidence.MOST: np.arange(size)[:: max(1, size // most)][:most])
     learned = evidence.read_reference(world.context("made")).columns["distance"]
     rows = pq.read_table(world.context("made").file("rows.parquet"))["distance"].to_pylist()
     assert learned.to_pylist() == rows[:5000:10]

@@ -1,15 +1,5 @@
-"""Have the values moved, and by how much? Two samples are counted in the same cells and the counts are compared.
+"""Two samples of one column, counted in cells that the reference defines; missing values have a cell of their own."""
 
-Two numbers answer two questions, and only both together call a column drifted: the Jensen-Shannon distance says how
-large the shift is, the p-value whether chance explains it. Alone, a distance cries wolf on a few hundred rows (it is
-biased upwards) and a p-value on many thousands (every hair's breadth is significant).
-
-Evidently measures the same distance for the report; the decision does not rest on its methods, because they drop
-missing values first, cut numbers into bins of equal width (one outlier empties all others), fail on a column without
-values, and switch method with the number of rows. A test holds both against each other on the same cells.
-"""
-
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,18 +37,6 @@ class Cells:
         return float((self.current == self.names.index(name)).mean())
 
 
-@dataclass(frozen=True)
-class Shift:
-    """How far two samples lie apart (distance, 0 to 1) and how well chance explains it."""
-
-    distance: float
-    p_value: float
-
-    def exceeds(self, effect: float, level: float) -> bool:
-        """Whether the shift is large enough to matter and too unlikely for chance."""
-        return self.distance >= effect and self.p_value < level
-
-
 def cells(reference: pa.ChunkedArray, current: pa.ChunkedArray, feature: Feature, *, timezone: str) -> Cells:
     """Cut one column into cells that the reference defines; missing values have a cell of their own.
 
@@ -89,102 +67,6 @@ def unseen(reference: pa.ChunkedArray, current: pa.ChunkedArray, feature: Featur
     new = values.filter(pc.invert(pc.is_in(values, known))).value_counts()
     order = np.argsort(-np.asarray(new.field("counts"), np.int64), kind="stable")[:most]
     return [str(value) for value in new.field("values").take(pa.array(order)).to_pylist()]
-
-
-def distance(reference: npt.ArrayLike, current: npt.ArrayLike) -> float:
-    """Jensen-Shannon distance of two samples counted in the same cells, with logarithms to base 2.
-
-    JSD = KL(p, m) / 2 + KL(q, m) / 2 with m = (p + q) / 2; the distance is its square root, a metric (Endres and
-    Schindelin 2003, IEEE Transactions on Information Theory 49, 1858-1860).
-
-    Args:
-        reference: counts, shape (k,).
-        current: counts, shape (k,).
-    Returns: 0 (equal shares) to 1 (no cell in common); symmetric; 0 when a sample is empty.
-    """
-    p, q = np.asarray(reference, np.float64), np.asarray(current, np.float64)
-    if p.sum() == 0 or q.sum() == 0:
-        return 0.0
-    p, q = p / p.sum(), q / q.sum()
-    middle = (p + q) / 2
-    divergence = (_kullback_leibler(p, middle) + _kullback_leibler(q, middle)) / 2
-    return float(np.sqrt(np.clip(divergence, 0.0, 1.0)))
-
-
-def p_value(reference: npt.ArrayLike, current: npt.ArrayLike) -> float:
-    """How often two samples of one distribution differ at least as much: chi-square test of homogeneity (Pearson 1900).
-
-    The test needs about five expected rows per cell. Thinner cells are put together; if they still are too thin they
-    are compared with all others by Fisher's exact test, and the smaller p-value counts twice (Bonferroni). So one
-    request with an unheard-of value raises no alarm, and twenty do.
-
-    Args:
-        reference: counts, shape (k,).
-        current: counts, shape (k,).
-    Returns: 0 to 1; symmetric; 1 when a sample is empty or all rows lie in one cell.
-    """
-    table = np.stack([np.asarray(reference, np.int64), np.asarray(current, np.int64)])
-    table = table[:, table.sum(axis=0) > 0]
-    if table.sum(axis=1).min() == 0 or table.shape[1] < 2:
-        return 1.0
-    thin = _expected(table) < EXPECTED
-    merged = np.column_stack([table[:, ~thin], table[:, thin].sum(axis=1)]) if thin.any() else table
-    if merged.shape[1] > 1 and _expected(merged).min() >= EXPECTED:
-        return _chi_square(merged)
-    tests = [_fisher(np.column_stack([table[:, ~thin].sum(axis=1), table[:, thin].sum(axis=1)]))] if not thin.all() else [1.0]
-    full = table[:, ~thin]
-    if full.shape[1] > 1 and full.sum(axis=1).min() > 0:  # a sample that lies in thin cells only says nothing about the others
-        tests.append(_chi_square(full))
-    return min(1.0, len(tests) * min(tests))
-
-
-def shift(found: Cells) -> Shift:
-    """Distance and p-value of two samples in cells."""
-    reference, current = found.counts
-    return Shift(distance(reference, current), p_value(reference, current))
-
-
-def rate_gap(scores: Floats, labels: Floats) -> tuple[float, float]:
-    """Calibration in the large: do the scores promise as many positives as there were?
-
-    A z-test of the mean of score minus label; its standard error comes from the same differences, so nothing is
-    assumed about single rows. Rows of one day move together, which makes the p-value too small: it never decides alone.
-
-    Args:
-        scores: shape (n,), n >= 1, probabilities.
-        labels: shape (n,), 0 or 1.
-    Returns: the mean score minus the observed rate, in probability, and the two-sided p-value.
-    """
-    differences = scores - labels
-    gap = float(differences.mean())
-    error = float(differences.std()) / math.sqrt(len(differences))
-    if error == 0:
-        return gap, 1.0 if gap == 0 else 0.0
-    return gap, math.erfc(abs(gap / error) / math.sqrt(2))
-
-
-def _kullback_leibler(p: Floats, q: Floats) -> float:
-    """In bits; a cell without rows adds nothing."""
-    filled = p > 0
-    return float((p[filled] * np.log2(p[filled] / q[filled])).sum())
-
-
-def _expected(table: Ints) -> Floats:
-    """Expected rows per cell of the smaller sample, were both one distribution."""
-    sizes = table.sum(axis=1)
-    return np.asarray(table.sum(axis=0) * (sizes.min() / sizes.sum()))
-
-
-def _chi_square(table: Ints) -> float:
-    from scipy.stats import chi2_contingency
-
-    return float(chi2_contingency(table, correction=False).pvalue)
-
-
-def _fisher(table: Ints) -> float:
-    from scipy.stats import fisher_exact
-
-    return float(fisher_exact(table).pvalue)
 
 
 def _numbers(column: pa.ChunkedArray, kind: str) -> Floats:

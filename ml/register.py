@@ -180,12 +180,15 @@ def _metrics(evaluated: Evaluated, trained: Trained) -> dict[str, float]:
 
 
 def _rehearsed_metrics(context: Context) -> dict[str, float]:
-    """Speed and memory, beside the champion's."""
+    """Speed, memory and what the training took, beside the champion's."""
     found = context.record(Rehearsed) if context.has(Rehearsed) else None
-    models = {"candidate": found.candidate, "champion": found.champion} if found else {}
-    return {
-        f"{who}/{name}": value for who, one in models.items() if one for name, value in one.model_dump(exclude={"core"}).items()
-    }
+    if found is None:
+        return {}
+    told = {"candidate": found.candidate.model_dump(exclude={"core"}), "champion": {}}
+    told["champion"] |= found.champion.model_dump(exclude={"core"}) if found.champion else {}
+    for who, one in (("candidate", found.training.candidate), ("champion", found.training.champion)) if found.training else ():
+        told[who] |= {f"training_{name}": value for name, value in one.model_dump(exclude={"machine"}).items()} if one else {}
+    return {f"{who}/{name}": value for who, values in told.items() for name, value in values.items() if value is not None}
 
 
 def _tags(context: Context, verdict: Verdict) -> dict[str, str]:

@@ -3,6 +3,6 @@
 from ml.card import rehearsal
 from ml.card.card import LEFT_OUT, LONGEST, essentials, render
 from ml.card.facts import Facts
-from ml.card.markdown import GAP
+from ml.card.markdown import GAP, SPACE
 
-__all__ = ["GAP", "LEFT_OUT", "LONGEST", "Facts", "essentials", "rehearsal", "render"]
+__all__ = ["GAP", "LEFT_OUT", "LONGEST", "SPACE", "Facts", "essentials", "rehearsal", "render"]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ml.card.markdown import table
 from ml.problem import Problem
-from ml.records import Performance, Rehearsed
+from ml.records import Effort, Efforts, Performance, Rehearsed
 
 MEASURES = {
     "row_ms": ("answer to one row, usually", "ms"),
@@ -22,7 +22,7 @@ def section(problem: Problem, rehearsed: Rehearsed | None) -> str:
     """Empty where nothing was rehearsed."""
     if rehearsed is None:
         return ""
-    return f"{in_words(problem, rehearsed)}\n\n{_needs(rehearsed)}"
+    return "\n\n".join(filter(None, (in_words(problem, rehearsed), _needs(rehearsed), _trained(rehearsed.training))))
 
 
 def in_words(problem: Problem, rehearsed: Rehearsed) -> str:
@@ -89,6 +89,27 @@ def _needs(rehearsed: Rehearsed) -> str:
         table("What it takes", header, lines)
         + f"\n\nMeasured in turns on one machine, each in a process of its own ({cores}), without HTTP; cold start: {note}."
     )
+
+
+def _trained(found: Efforts | None) -> str:
+    """What the trainings took, and what may not be read out of it."""
+    if found is None:
+        return ""
+    sides = (("candidate", found.candidate), ("champion", found.champion))
+    lines = [(who, *_effort(one)) for who, one in sides if one]
+    shown = table("What its training took", ("model", "CPU time", "on the clock", "rows times epochs"), lines)
+    if found.problem:
+        return f"{shown}\n\nNot compared: {found.problem}."
+    if found.times is None or found.work is None:
+        return shown
+    each = f"{found.times:.2g} times the champion's CPU time, {found.times / found.work:.2g} times per row and epoch"
+    note = "each was measured in its own night, so the clock says how busy that night was too; CPU time says so far less"
+    return f"{shown}\n\n{each}; {note}."
+
+
+def _effort(one: Effort) -> tuple[str, str, str]:
+    cpu = f"{_amount(one.cpu_seconds)} s" if one.cpu_seconds is not None else "not recorded"
+    return cpu, f"{_amount(one.seconds)} s", f"{one.row_epochs:,}" if one.row_epochs else "not recorded"
 
 
 def _values(name: str, unit: str, *models: Performance | None) -> tuple[str, ...]:

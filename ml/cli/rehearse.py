@@ -41,7 +41,9 @@ def rehearse(
     from ml import rehearse as rehearsal
 
     record: Rehearsed = rehearsal.run(context)
-    text = f"run {context.run_key}\n\n{card.rehearsal.section(context.problem, record)}".replace(card.GAP, "")
+    text = f"run {context.run_key}\n\n{card.rehearsal.section(context.problem, record)}".replace(card.GAP, "").replace(
+        card.SPACE, ""
+    )
     show(record.model_dump(mode="json"), as_json=as_json, text=text)
 
 

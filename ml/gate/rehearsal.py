@@ -12,7 +12,7 @@ from ml.gate.rule import rule
 from ml.problem import Problem
 from ml.records import Growth, Rehearsed, Rule
 
-MEASURED = "latency was measured"
+MEASURED, COMPARED = "latency was measured", "training was compared"
 
 
 class Measure(NamedTuple):
@@ -41,13 +41,14 @@ def rules(rehearsed: Rehearsed | None, problem: Problem) -> Iterator[Rule]:
     yield _refused(rehearsed)
     yield from (growth_rule(one, problem.gate.maximum_growth) for one in rehearsed.growth)
     yield from _flips(rehearsed, problem)
+    yield from _training(rehearsed, problem)
 
 
 def _budgets(rehearsed: Rehearsed | None, problem: Problem) -> Iterator[Rule]:
     latency, memory = problem.gate.maximum_latency_ms, problem.gate.maximum_memory_mb
     if rehearsed is None:
-        if latency is not None or memory is not None:
-            told = "a limit for latency or memory is set, and nobody has measured what the candidate takes"
+        if any(limit is not None for limit in (latency, memory, problem.gate.maximum_training_growth)):
+            told = "a limit for latency, memory or training is set, and nobody has measured what the candidate takes"
             yield rule(MEASURED, None, None, False, told)
         return
     taken = rehearsed.candidate
@@ -91,3 +92,20 @@ def _flips(rehearsed: Rehearsed, problem: Problem) -> Iterator[Rule]:
     share = found.flips / found.num_rows if found.num_rows else math.nan
     sentence = f"{found.flips:,} of {found.num_rows:,} rows are decided otherwise, {share:.2%}; {limit:.2%} allowed"
     yield rule("flips", share, limit, share <= limit, sentence)
+
+
+def _training(rehearsed: Rehearsed, problem: Problem) -> Iterator[Rule]:
+    """CPU time, each from the record of its own night: by the clock, a night in which the machine was busy would be refused."""
+    limit, found = problem.gate.maximum_training_growth, rehearsed.training
+    if limit is None or rehearsed.champion_version is None:
+        return
+    if found is None or found.champion is None or found.times is None:
+        why = found.problem if found else "this rehearsal is older than that"
+        told = f"[gate] maximum_training_growth is set and {why}; take it out until a model trained from now on is champion"
+        yield rule(COMPARED, None, limit, False, told)
+        return
+    both = f"{_amount(found.candidate.cpu_seconds or 0)} s of CPU time, the champion's {_amount(found.champion.cpu_seconds or 0)}"
+    work = f", for {found.work:.2g} times as many rows and epochs" if found.work else ""
+    other = "" if found.champion.machine == found.candidate.machine else " (on another kind of machine)"
+    sentence = f"its training took {both}{other}: {found.times:.2g} times as much{work}, {limit:g} allowed"
+    yield rule("training time", found.times, limit, found.times <= limit, sentence)

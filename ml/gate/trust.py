@@ -6,13 +6,13 @@ from datetime import date
 
 from ml import metrics
 from ml.gate.comparison import UNCOMPARED
-from ml.gate.rehearsal import MEASURED
+from ml.gate.rehearsal import COMPARED, MEASURED
 from ml.gate.rule import rule
 from ml.problem import Problem
 from ml.records import Evaluated, Rule
 
 ENOUGH, COMPUTED = "enough test rows", "labels that tell"
-UNASSESSABLE = {ENOUGH, COMPUTED, MEASURED, UNCOMPARED}  # breaking one of these means: we cannot know
+UNASSESSABLE = {ENOUGH, COMPUTED, MEASURED, COMPARED, UNCOMPARED}  # breaking one of these means: we cannot know
 PERFECT = {name: 0.0 if metrics.better(name) < 0 else 1.0 for name in metrics.METRICS}
 CONSTANT = 1e-6  # standard deviation of scores below which a model says always the same
 

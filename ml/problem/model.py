@@ -181,6 +181,12 @@ class Gate(Section):
     maximum_growth: float = Field(
         2.0, gt=1, description="how many times the champion's latency, memory and cold start a candidate may take, for sure"
     )
+    maximum_training_growth: float | None = Field(
+        None,
+        gt=1,
+        description="how many times the CPU time of the champion's training a candidate's may take; early stopping alone may "
+        "double it; no limit by default",
+    )
     maximum_flips: float | None = Field(
         None,
         gt=0,

@@ -16,16 +16,16 @@ from ml.records.evaluation import (
 )
 from ml.records.export import Exported
 from ml.records.record import Record
-from ml.records.rehearsal import Changed, Difference, Growth, Load, Loaded, Performance, Rehearsed, Step
+from ml.records.rehearsal import Changed, Difference, Effort, Efforts, Growth, Load, Loaded, Performance, Rehearsed, Step
 from ml.records.search import FoldScores, Tuned
 from ml.records.verdict import Rule, Verdict
 from ml.window import Window
 
 __all__ = [
-    "Answer", "Changed", "Deployed", "Difference", "DriftFinding", "Effect", "Evaluated", "Example", "Exported", "FoldScores",
-    "Followed", "Gap", "Growth", "Ingested", "Interval", "Load", "Loaded", "Monitored", "Part", "Performance", "Prepared",
-    "Promoted", "Question", "Record", "Reference", "Registered", "Rehearsed", "RollingOut", "Rule", "RuleResult", "Scores",
-    "Step", "Trained", "Tuned", "Vacuumed", "Validated", "Verdict",
+    "Answer", "Changed", "Deployed", "Difference", "DriftFinding", "Effect", "Effort", "Efforts", "Evaluated", "Example",
+    "Exported", "FoldScores", "Followed", "Gap", "Growth", "Ingested", "Interval", "Load", "Loaded", "Monitored", "Part",
+    "Performance", "Prepared", "Promoted", "Question", "Record", "Reference", "Registered", "Rehearsed", "RollingOut", "Rule",
+    "RuleResult", "Scores", "Step", "Trained", "Tuned", "Vacuumed", "Validated", "Verdict",
 ]  # fmt: skip
 
 
@@ -138,7 +138,11 @@ class Trained(Record):
     made_on: dict[str, str] = Field(
         {}, description="CPU type, threads, versions, digest of the lock: the same gives the same bits"
     )
-    seconds: float
+    seconds: float = Field(description="of the whole stage on the clock; after a kill only of the last try")
+    cpu_seconds: float | None = Field(
+        None, description="CPU time of the epochs, all threads, fits and tries together; None: trained before it was measured"
+    )
+    row_epochs: int | None = Field(None, description="rows times epochs that this CPU time was for, all fits together")
 
 
 class Registered(Record):

@@ -55,6 +55,37 @@ class Changed(Record):
     row: dict[str, str]
 
 
+class Effort(Record):
+    """What a training took, as its own record has it."""
+
+    stage = "rehearse"
+    seconds: float = Field(description="of the whole stage, on the clock of a machine that may have been busy")
+    cpu_seconds: float | None = Field(None, description="of all epochs")
+    row_epochs: int | None = Field(None, description="rows times epochs that this was for")
+    machine: str = Field("", description="CPU type")
+
+
+class Efforts(Record):
+    """The candidate's training beside the champion's, each measured in its own night."""
+
+    stage = "rehearse"
+    candidate: Effort
+    champion: Effort | None = None
+    problem: str = Field("", description="why there is a champion and the CPU time of its training is not compared")
+
+    @property
+    def times(self) -> float | None:
+        """How many times the champion's CPU time; None where it is not compared."""
+        mine, theirs = self.candidate.cpu_seconds, self.champion.cpu_seconds if self.champion else None
+        return mine / theirs if mine is not None and theirs else None
+
+    @property
+    def work(self) -> float | None:
+        """How many times as many rows times epochs; what `times` is beyond it, a row in an epoch costs."""
+        mine, theirs = self.candidate.row_epochs, self.champion.row_epochs if self.champion else None
+        return mine / theirs if mine and theirs else None
+
+
 class Rehearsed(Record):
     """Candidate and champion on what was asked lately, and how much each of them takes."""
 
@@ -82,6 +113,7 @@ class Rehearsed(Record):
     champion_version: int | None = None
     champion_problem: str = Field("", description="why there is a champion and it was not rehearsed")
     growth: tuple[Growth, ...] = ()
+    training: Efforts | None = Field(None, description="None: rehearsed before it was compared")
     difference: Difference | None = None
     examples: tuple[Changed, ...] = Field((), description="rows that changed most, where the problem lets single rows be shown")
     seconds: float

@@ -16,7 +16,7 @@ from ml.errors import DataError
 from ml.ledger import Champion
 from ml.problem import Problem
 from ml.records import Changed, Rehearsed, Trained
-from ml.rehearse import bench, differ, rows
+from ml.rehearse import bench, differ, effort, rows
 from ml.rehearse.rows import Asked, Columns
 from ml.scoring import in_words
 from ml.snapshot import REHEARSED
@@ -114,6 +114,7 @@ def _rehearse(context: Context, trained: Trained, champion: Champion | None) -> 
         last=asked.logged[-1].served_at if asked.logged else None,
         fresh=fresh,
         num_unfit=asked.num_unfit,
+        training=effort.compared(context, trained, champion),
         champion_version=pair.version,
         champion_problem=pair.problem,
         examples=tuple(_shown(one, context.problem) for one in kept[:MOST_SHOWN]) if context.problem.success.show_rows else (),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class State:
-    """What the epochs so far came to; `waited` counts those since the best one."""
+    """What the epochs so far came to; `waited` counts those since the best one, `cpu_s` is what they took, all threads."""
 
     epoch: int = 0
     history: dict[str, list[float]] = field(default_factory=lambda: {"loss": [], "val_loss": []})
@@ -24,6 +24,7 @@ class State:
     best_loss: float = float("inf")
     best_epoch: int = 0
     waited: int = 0
+    cpu_s: float = 0.0
 
 
 @dataclass

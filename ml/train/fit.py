@@ -1,5 +1,6 @@
 """Fitting: early stopping on the validation part, progress that others can follow, a stop at the first NaN."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,11 +23,20 @@ Progress = Callable[[dict[str, float]], None]
 
 @dataclass(frozen=True)
 class Fitted:
-    """A network with its best weights and the losses of every epoch, `loss` and `val_loss`."""
+    """A network with its best weights and the losses of every epoch, `loss` and `val_loss`.
+
+    `cpu_s`: CPU seconds of the epochs, those before a kill included. A busy machine stretches them far less than the clock.
+    """
 
     model: "keras.Model"
     history: dict[str, list[float]]
     best_epoch: int
+    cpu_s: float
+
+    @property
+    def num_epochs(self) -> int:
+        """How many there were, the last ones that brought nothing included."""
+        return len(self.history["loss"])
 
 
 def fit(
@@ -79,7 +89,7 @@ def learn(
     if checkpoint is not None:
         state = checkpoint.restore(learner) or state
     while state.epoch < training.epochs and state.waited < training.patience:
-        losses = []
+        losses, began = [], time.process_time()
         for stretch in learner.stretches(state.epoch):
             losses.append((learner.run(stretch), len(stretch)))
             alive()
@@ -88,11 +98,12 @@ def learn(
         told = {"epoch": state.epoch, "epochs": training.epochs, "loss": loss}
         told |= {"validation_loss": state.history["val_loss"][-1]} if learner.has_validation else {}
         progress({name: float(value) for name, value in told.items()})
+        state.cpu_s += time.process_time() - began
         if checkpoint is not None:
             checkpoint.save(learner, state)
     learner.model.set_weights(state.best)
     learner.finish()
-    return Fitted(learner.model, state.history, state.best_epoch)
+    return Fitted(learner.model, state.history, state.best_epoch, state.cpu_s)
 
 
 def _record(state: State, learner: Learner, loss: float, validation_loss: float) -> None:

@@ -67,6 +67,7 @@ class Job:
 class Outcome:
     """What came of it, beside the files; `started` says what the first weights were, `began_from` is the run they are of.
 
+    `cpu_seconds` and `row_epochs` (rows times epochs) are of all fits together.
     `validation` holds the answers to the validation part, shape (n,) or (n, k), of the network that has not learned from it.
     """
 
@@ -78,6 +79,8 @@ class Outcome:
     started: str
     began_from: str
     made_on: dict[str, str]
+    cpu_seconds: float
+    row_epochs: int
     epsilon: float | None = None
 
 
@@ -96,10 +99,10 @@ def work(job: Job, tell: Tell) -> Outcome:
     validation = job.parts["validation"]
     answers = fit.predict(fitted.model, validation)  # before it learns from these rows too
     thresholds = _thresholds(job.problem, validation["label"], answers)
-    last, history, fits = learner, fitted.history, [learner.looks(len(fitted.history["loss"]))]
+    last, history, fits = learner, fitted.history, [(learner, fitted)]
     if training.refit:
-        last, losses = _refitted(job, fitted.best_epoch, tell)
-        history, fits = history | {"refit_loss": losses}, [*fits, last.looks(len(losses))]
+        last, again = _refitted(job, fitted.best_epoch, tell)
+        history, fits = history | {"refit_loss": again.history["loss"]}, [*fits, (last, again)]
     warm.save(job.scratch / WEIGHTS, last.model)
     curves.write(job.scratch / CURVES, history)
     exported = _export(job, last.model, last.start.scale, thresholds)
@@ -112,7 +115,9 @@ def work(job: Job, tell: Tell) -> Outcome:
         started=started,
         began_from=job.champion.run_key if job.champion and started == TAKEN_OVER else "",
         made_on=machine.about(training.threads),
-        epsilon=private.epsilon(training.dp, fits) if training.dp.noise else None,
+        cpu_seconds=round(sum(done.cpu_s for _, done in fits), 3),
+        row_epochs=sum(one.num_rows * done.num_epochs for one, done in fits),
+        epsilon=private.epsilon(training.dp, [one.looks(done.num_epochs) for one, done in fits]) if training.dp.noise else None,
     )
 
 
@@ -130,8 +135,8 @@ def _refuse_large_delta(training: Training, num_rows: int) -> None:
         )
 
 
-def _refitted(job: Job, epochs: int, tell: Tell) -> tuple[Learner, list[float]]:
-    """The learner that has learned from the validation part too, and its losses by epoch.
+def _refitted(job: Job, epochs: int, tell: Tell) -> tuple[Learner, fit.Fitted]:
+    """The learner that has learned from the validation part too, and what it came to.
 
     Early stopping has found the number of epochs; the newest rows then teach like the others (Chollet, Deep Learning with
     Python, 5.4). After a kill the fit before it is gone on from first, and so gives the same number of epochs.
@@ -139,8 +144,7 @@ def _refitted(job: Job, epochs: int, tell: Tell) -> tuple[Learner, list[float]]:
     train, validation = job.parts["train"], job.parts["validation"]
     both = {name: np.concatenate([array, validation[name]]) for name, array in train.items()}
     learner, _ = _begin(job, both, None, job.problem.training.model_copy(update={"epochs": epochs}))
-    again = fit.learn(learner, tell, checkpoint=_checkpoint(job, CHECKPOINTS[1], tell), alive=lambda: tell({}))
-    return learner, again.history["loss"]
+    return learner, fit.learn(learner, tell, checkpoint=_checkpoint(job, CHECKPOINTS[1], tell), alive=lambda: tell({}))
 
 
 def _begin(job: Job, train: Arrays, validation: Arrays | None, training: Training) -> tuple[Learner, str]:

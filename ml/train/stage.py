@@ -81,6 +81,8 @@ def _train(context: Context, rows_digest: str) -> Trained:
         epsilon=outcome.epsilon,
         delta=None if outcome.epsilon is None else context.problem.training.dp.delta,
         seconds=round(time.monotonic() - started, 2),
+        cpu_seconds=outcome.cpu_seconds,
+        row_epochs=outcome.row_epochs,
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from ml import ingest, prepare, train, validate
 from ml.context import Context, open_run
 from ml.errors import TransientError
-from ml.records import Trained
+from ml.records import Prepared, Trained
 from ml.snapshot import CHECKPOINTS, CURVES, HISTORY, WEIGHTS
 from ml.train import stage
 
@@ -30,6 +30,10 @@ def test_a_killed_training_goes_on_from_the_store(home, monkeypatch, caplog):
     assert one.export_difference <= 1e-6
     assert one.made_on["cpu"] and one.made_on["threads"] == "1" and len(one.made_on["lock"]) == 64
     assert len(calm.store.read_json(calm.name(HISTORY))["refit_loss"]) == one.best_epoch
+    parts = calm.record(Prepared)
+    in_all = parts.train.num_rows + parts.validation.num_rows
+    assert one.row_epochs == parts.train.num_rows * one.epochs + in_all * one.best_epoch
+    assert one.cpu_seconds is not None and one.cpu_seconds > 0
     assert one.protocol is not None and one.protocol.metric == "auc" and one.protocol.epochs == (one.best_epoch,)
     assert 0.6 < one.protocol.value < 0.9 and len(one.protocol.left_out) > 2
     assert one.protocol.deviation is not None and 0.001 < one.protocol.deviation < 0.1
@@ -41,6 +45,7 @@ def test_a_killed_training_goes_on_from_the_store(home, monkeypatch, caplog):
         assert again[0] in (4, 5)
         other = killed.record(Trained)
         assert (one.epochs, one.best_epoch, one.validation_loss) == (other.epochs, other.best_epoch, other.validation_loss)
+        assert other.row_epochs == one.row_epochs and other.cpu_seconds is not None
         with np.load(calm.file(WEIGHTS)) as ours, np.load(killed.file(WEIGHTS)) as theirs:
             assert all(np.array_equal(ours[name], theirs[name]) for name in ours.files)
         assert not any(killed.store.exists(killed.name(name)) for name in CHECKPOINTS)

@@ -293,6 +293,19 @@ def test_says_what_changes_for_callers_and_what_it_takes():
     assert "What changes for callers" not in render()
 
 
+def test_says_what_the_training_took_and_what_that_means():
+    text = render(rehearsed=rehearsed(training=rehearsals.efforts(3.0, 2.0)))
+    assert "| candidate | 60 s | 70 s | 2,000 |" in text
+    assert "| champion | 20 s | 30 s | 1,000 |" in text
+    assert (
+        "3 times the champion's CPU time, 1.5 times per row and epoch; each was measured in its own night, so the clock says how "
+        "busy that night was too; CPU time says so far less."
+    ) in text
+    gone = rehearsals.efforts(champion=None, problem="the run folder of champion 3 has no record of its training any more")
+    assert "Not compared: the run folder of champion 3 has no record" in render(rehearsed=rehearsed(training=gone))
+    assert "What its training took" not in render(rehearsed=rehearsed())
+
+
 def test_says_what_callers_must_change_and_what_is_refused():
     text = render(rehearsed=rehearsed(added=("hour",), dropped=("note",), num_refused=3, refusal="column 'x': expected a number"))
     for part in (

@@ -7,7 +7,7 @@ import pytest
 
 from ml import gate
 from ml import problem as problems
-from ml.records import Difference, Growth, Performance, Rehearsed, Verdict
+from ml.records import Difference, Effort, Efforts, Growth, Performance, Rehearsed, Verdict
 from ml.rehearse import bench
 from ml.settings import PROJECT
 from tests.unit.test_gate import TODAY, evaluated
@@ -61,7 +61,7 @@ def test_an_equal_candidate_passes_and_every_rule_is_told():
 
 def test_without_a_rehearsal_only_a_limit_that_was_set_cannot_be_judged():
     assert judge(None).decision == "promote"
-    for policy in ({"maximum_latency_ms": 5.0}, {"maximum_memory_mb": 500.0}):
+    for policy in ({"maximum_latency_ms": 5.0}, {"maximum_memory_mb": 500.0}, {"maximum_training_growth": 3.0}):
         verdict = judge(None, **policy)
         assert verdict.decision == "not assessable"
         assert "nobody has measured what the candidate takes" in verdict.sentence
@@ -109,6 +109,49 @@ def test_absolute_limits_and_flips_are_judged_where_they_are_set():
     }
     held = judge(rehearsed(), maximum_latency_ms=1.0, maximum_memory_mb=90.0, maximum_flips=0.02)
     assert held.decision == "promote"
+
+
+def efforts(times: float = 1.0, work: float = 1.0, machine: str = "one", **changes: Any) -> Efforts:
+    mine = Effort(seconds=70.0, cpu_seconds=20.0 * times, row_epochs=int(1000 * work), machine=machine)
+    theirs = Effort(seconds=30.0, cpu_seconds=20.0, row_epochs=1000, machine="one")
+    return Efforts.model_validate({"candidate": mine, "champion": theirs} | changes)
+
+
+def test_training_is_judged_only_where_it_is_limited():
+    costly = rehearsed(training=efforts(3.4, 3.1))
+    assert judge(costly).decision == "promote"
+    assert judge(costly, maximum_training_growth=4.0).decision == "promote"
+    verdict = judge(costly, maximum_training_growth=2.0)
+    assert verdict.decision == "reject"
+    assert broken(verdict) == {
+        "training time": "its training took 68 s of CPU time, the champion's 20: 3.4 times as much, for 3.1 times as many rows "
+        "and epochs, 2 allowed"
+    }
+    (rule,) = (rule for rule in verdict.rules if rule.rule == "training time")
+    assert rule.value == pytest.approx(3.4) and rule.limit == 2.0
+    assert (
+        "(on another kind of machine)"
+        in judge(rehearsed(training=efforts(3.4, machine="two")), maximum_training_growth=2.0).sentence
+    )
+
+
+def test_the_clock_of_a_busy_night_breaks_nothing():
+    found = efforts(candidate=Effort(seconds=900.0, cpu_seconds=21.0, row_epochs=1000, machine="one"))
+    assert judge(rehearsed(training=found), maximum_training_growth=2.0).decision == "promote"
+
+
+@pytest.mark.parametrize("found", [None, efforts(champion=None, problem="the run folder of champion 3 has no record")])
+def test_a_limit_for_training_that_cannot_be_compared_is_not_assessable(found):
+    assert judge(rehearsed(training=found)).decision == "promote"
+    verdict = judge(rehearsed(training=found), maximum_training_growth=2.0)
+    assert verdict.decision == "not assessable"
+    assert "take it out until a model trained from now on is champion" in verdict.sentence
+    assert (found.problem if found else "older than that") in verdict.sentence
+
+
+def test_a_first_model_trains_for_as_long_as_it_likes():
+    first = rehearsed(champion=None, champion_version=None, difference=None, growth=[], training=efforts(champion=None))
+    assert judge(first, maximum_training_growth=2.0).decision == "promote"
 
 
 def test_rows_that_the_champion_answers_and_the_candidate_refuses_block():

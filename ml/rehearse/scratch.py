@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,9 +44,12 @@ class Scratch:
 
     @property
     def memory_mb(self) -> float:
-        """Of all its processes."""
-        family = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
-        return float(sum(one.memory_info().rss for one in family) / MEGABYTE)
+        """Of all its processes; one that has just ended holds nothing."""
+        own, held = psutil.Process(self.process.pid), 0
+        for one in (own, *own.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                held += one.memory_info().rss
+        return float(held / MEGABYTE)
 
     def begin(self, version: Champion, row: Row, began: float) -> None:
         """Wait until it answers, with this version.

@@ -74,10 +74,10 @@ def growth_rule(growth: Growth, limit: float) -> Rule:
     measure = MEASURES[growth.measure]
     grown = growth.candidate - growth.champion
     holds = growth.at_least <= limit or grown <= measure.floor
-    both = f"{_amount(growth.candidate)} {measure.unit}, the champion's {_amount(growth.champion)}"
-    sure = f", at least {growth.at_least:.2g} for sure" if growth.at_least not in (0, growth.times) else ""
+    both = f"{_amount(growth.candidate)} {measure.unit}, the champion's {_amount(growth.champion)} {measure.unit}"
+    sure = f" (at least {growth.at_least:.2g} times for sure)" if growth.at_least not in (0, growth.times) else ""
     small = f"; less than {measure.floor:g} {measure.unit} more never matters" if holds and growth.at_least > limit else ""
-    sentence = f"{measure.told} {both}: {growth.times:.2g} times as much{sure}, {limit:g} allowed{small}"
+    sentence = f"{measure.told} {both}: {growth.times:.2g} times as much{sure}, {limit:g} times allowed{small}"
     return rule(measure.rule, growth.at_least, limit, holds, sentence)
 
 
@@ -104,8 +104,10 @@ def _training(rehearsed: Rehearsed, problem: Problem) -> Iterator[Rule]:
         told = f"[gate] maximum_training_growth is set and {why}; take it out until a model trained from now on is champion"
         yield rule(COMPARED, None, limit, False, told)
         return
-    both = f"{_amount(found.candidate.cpu_seconds or 0)} s of CPU time, the champion's {_amount(found.champion.cpu_seconds or 0)}"
+    both = (
+        f"{_amount(found.candidate.cpu_seconds or 0)} s of CPU time, the champion's {_amount(found.champion.cpu_seconds or 0)} s"
+    )
     work = f", for {found.work:.2g} times as many rows and epochs" if found.work else ""
     other = "" if found.champion.machine == found.candidate.machine else " (on another kind of machine)"
-    sentence = f"its training took {both}{other}: {found.times:.2g} times as much{work}, {limit:g} allowed"
+    sentence = f"its training took {both}{other}: {found.times:.2g} times as much{work}, {limit:g} times allowed"
     yield rule("training time", found.times, limit, found.times <= limit, sentence)

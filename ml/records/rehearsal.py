@@ -16,7 +16,9 @@ class Performance(Record):
     row_ms: float = Field(description="median time of an answer to one row")
     row_p99_ms: float = Field(description="one row in a hundred takes longer; median over the turns")
     batch_ms: float = Field(description="median time of an answer to `batch_rows` rows")
-    start_s: float = Field(description="from the start of its process to its first answer")
+    start_s: float = Field(
+        description="from the start of its process to its first answer; where it looked slow, the quickest start"
+    )
     memory_mb: float = Field(description="resident memory of its process after all answers")
     size_mb: float = Field(description="all files of its folder")
 

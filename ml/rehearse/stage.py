@@ -43,6 +43,11 @@ class Pair:
         return {name: folder for name, folder in both.items() if folder}
 
     @cached_property
+    def fresh(self) -> bool:
+        """Whether their processes start from nothing, imports and all."""
+        return can_start_from_nothing(self.folders.values())
+
+    @cached_property
     def columns(self) -> Columns:
         """What each takes."""
         return Columns(rows.columns_of(self.candidate), rows.columns_of(self.champion) if self.champion else None)
@@ -96,9 +101,8 @@ def _pair(context: Context, trained: Trained, champion: Champion | None) -> Pair
 def _rehearse(context: Context, trained: Trained, champion: Champion | None) -> Rehearsed:
     began = time.monotonic()
     pair, asked = prepared(context, trained, champion)
-    fresh = can_start_from_nothing(pair.folders.values())
     with ExitStack() as stack:
-        models = {name: stack.enter_context(alone(folder, fresh=fresh)) for name, folder in pair.folders.items()}
+        models = {name: stack.enter_context(alone(folder, fresh=pair.fresh)) for name, folder in pair.folders.items()}
         for name, model in models.items():
             model.keep(rows.only(asked.rows, pair.columns_of(name)))
         said = {name: model.answers() for name, model in models.items()}
@@ -112,12 +116,12 @@ def _rehearse(context: Context, trained: Trained, champion: Champion | None) -> 
         num_rows=len(asked.rows),
         first=asked.logged[0].served_at if asked.logged else None,
         last=asked.logged[-1].served_at if asked.logged else None,
-        fresh=fresh,
         num_unfit=asked.num_unfit,
         training=effort.compared(context, trained, champion),
         champion_version=pair.version,
         champion_problem=pair.problem,
         examples=tuple(_shown(one, context.problem) for one in kept[:MOST_SHOWN]) if context.problem.success.show_rows else (),
+        fresh=pair.fresh,
         seconds=round(time.monotonic() - began, 2),
         **changes,
         **takes,
@@ -153,12 +157,31 @@ def _takes(models: Mapping[str, Alone], said: Mapping[str, Answers], asked: Aske
     for name, model in models.items():
         model.keep(rows.only([asked.rows[place] for place in timed], pair.columns_of(name)))
     turns = bench.measure(models, len(timed))
-    measured = {name: bench.performance(models[name], turns[name], _size_mb(pair.folders[name])) for name in models}
+    starts = _starts(models, pair)
+    measured = {name: bench.performance(models[name], turns[name], _size_mb(pair.folders[name]), starts[name]) for name in models}
     found: dict[str, Any] = dict(measured) | {"batch_rows": bench.BATCH_ROWS}
     if CHAMPION in measured:
         both = (measured[CANDIDATE], measured[CHAMPION], turns[CANDIDATE], turns[CHAMPION])
         found["growth"] = bench.growth(*both)
     return found
+
+
+def _starts(models: Mapping[str, Alone], pair: Pair) -> dict[str, float]:
+    """Seconds from the start of a process to its first answer, by name."""
+    first = {name: model.start_s for name, model in models.items()}
+    if CHAMPION not in first:
+        return first
+
+    def again() -> tuple[float, float]:
+        mine, theirs = (_start_s(pair.folders[name], fresh=pair.fresh) for name in (CANDIDATE, CHAMPION))
+        return mine, theirs
+
+    return dict(zip((CANDIDATE, CHAMPION), bench.quickest(first[CANDIDATE], first[CHAMPION], again), strict=True))
+
+
+def _start_s(folder: Path, *, fresh: bool) -> float:
+    with alone(folder, fresh=fresh) as model:
+        return model.start_s
 
 
 def _keep_rows(context: Context, asked: Asked, said: Mapping[str, Answers]) -> list[dict[str, Any]]:

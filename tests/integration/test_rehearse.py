@@ -197,7 +197,7 @@ def test_two_equal_models_break_no_rule_while_the_machine_is_busy(night):
 def broken_rules(models, context: Context) -> list[str]:
     """What the gate's rules about speed and memory say of one benchmark."""
     turns = bench.measure(models, len(ROWS) * 50)
-    mine, theirs = (bench.performance(models[name], turns[name], 1.0) for name in ("candidate", "champion"))
+    mine, theirs = (bench.performance(models[name], turns[name], 1.0, models[name].start_s) for name in ("candidate", "champion"))
     grown = bench.growth(mine, theirs, turns["candidate"], turns["champion"])
     limit = context.problem.gate.maximum_growth
     return [rule.sentence for one in grown if not (rule := rehearsal.growth_rule(one, limit)).holds]
@@ -220,7 +220,15 @@ def test_under_load_both_answer_in_services_of_their_own_that_leave_nothing_behi
         assert one.start_s > 0 and one.memory_mb > 30
     assert night.record(Loaded) == found
     assert requests.newest(state, "late", 10) == [], "a load test is no traffic"
-    assert not [one for one in psutil.Process().children(recursive=True) if "ml.serving" in one.cmdline()]
+    assert not [one for one in psutil.Process().children(recursive=True) if "ml.serving" in command(one)]
+
+
+def command(process: psutil.Process) -> list[str]:
+    """Nothing of a process that ended since it was listed."""
+    try:
+        return list(process.cmdline())
+    except psutil.NoSuchProcess:
+        return []
 
 
 PROBLEM = """

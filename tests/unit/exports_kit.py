@@ -47,24 +47,25 @@ def sample(size: int = SIZE) -> pa.Table:
     return pa.table({name: pa.array(column, ARROW_TYPES[FEATURES[name].type]) for name, column in picked.items()})
 
 
-def network(task: str, encoding: features.Encoding) -> Any:
-    """Weights large enough that answers differ from row to row."""
+def network(task: str, encoding: features.Encoding, training: Training) -> Any:
+    """Weights large enough that answers differ from row to row, and small enough that wide layers add up to no more."""
     import keras
 
     labels = np.random.default_rng(1).random((100, len(OUTPUTS[task]))) * (1 if task == "binary" else 1000)
     start = models.head(labels if task != "binary" else (labels > 0.6), task=task)
     keras.utils.set_random_seed(3)
-    core = models.build(encoder.sizes(encoding), task=task, training=Training(), start=start)
+    core = models.build(encoder.sizes(encoding), task=task, training=training, start=start)
     drawn = np.random.default_rng(2)
-    core.set_weights([weight + drawn.normal(0, 0.15, weight.shape).astype(np.float32) for weight in core.get_weights()])
+    size = 0.15 * (max(Training().layers) / max(training.layers)) ** 0.5
+    core.set_weights([weight + drawn.normal(0, size, weight.shape).astype(np.float32) for weight in core.get_weights()])
     return core, start.scale
 
 
-def make(folder: Path, task: str, serving: Serving) -> list[Exported]:
+def make(folder: Path, task: str, serving: Serving, training: Training | None = None) -> list[Exported]:
     """The model folder of a drawn network, with exports."""
     rows = sample()
     encoding = features.fit(rows, FEATURES, timezone="America/New_York")
-    core, scale = network(task, encoding)
+    core, scale = network(task, encoding, training or Training())
     about = {
         "problem": "p",
         "run_key": "r",

@@ -5,6 +5,7 @@ from ml.problem.drift import Drift
 from ml.problem.load import load, names
 from ml.problem.model import Dp, Gate, Guardrails, Serving, Split, Success, Target, Training, Watchdog
 from ml.problem.problem import Problem
+from ml.problem.retraining import Memory, Policy, Retraining
 from ml.problem.section import Section
 from ml.problem.task import TASKS, Metric, Task
 
@@ -18,8 +19,11 @@ __all__ = [
     "Guardrails",
     "History",
     "Limit",
+    "Memory",
     "Metric",
+    "Policy",
     "Problem",
+    "Retraining",
     "Section",
     "Serving",
     "Source",

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from ml.problem.data import REDACTABLE, Contract, Feature, Privacy, Retention, Source, Validation
 from ml.problem.drift import Drift
 from ml.problem.model import Gate, Serving, Split, Success, Training
+from ml.problem.retraining import Retraining
 from ml.problem.section import IDENTIFIER, Section
 from ml.problem.task import TASKS, Task
 from ml.problem.tune import Tune
@@ -52,6 +53,7 @@ class Problem(Section):
     success: Success = Success()
     gate: Gate = Gate()
     drift: Drift = Drift()
+    retraining: Retraining = Retraining()
     serving: Serving = Serving()
     schedule: Schedule = Schedule()
 

@@ -71,7 +71,7 @@ class Context:
         """
         return self.store.fetch(self.name(file))
 
-    def table(self, name: Literal["raw", "valid", "quarantine", "decisions"]) -> Table:
+    def table(self, name: Literal["raw", "valid", "quarantine", "decisions", "labels"]) -> Table:
         """One of the problem's Delta tables."""
         return Table(self.store.location(f"tables/{name}"))
 

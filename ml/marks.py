@@ -29,19 +29,21 @@ def mark_validated(context: Context, window: Window) -> None:
 def learned(context: Context, raw_version: int) -> bool:
     """Whether the last verdict of a real night was about exactly these rows.
 
-    Rows may come into `valid` without a change of `raw`: released from quarantine, or gone by an erasure.
+    Rows may come into `valid` without a change of `raw`: released from quarantine, or gone by an erasure. Labels that people
+    gave meanwhile are new too.
     """
     if not context.store.exists(LEARNED):
         return False
     mark, valid = context.store.read_json(LEARNED), context.table("valid")
-    return bool(mark["raw_version"] == raw_version and valid.exists and mark.get("valid_version", valid.version) == valid.version)
+    same = mark["raw_version"] == raw_version and mark.get("labels_version") == context.table("labels").newest
+    return bool(same and valid.exists and mark.get("valid_version", valid.version) == valid.version)
 
 
-def mark_learned(context: Context, raw_version: int, valid_version: int) -> None:
+def mark_learned(context: Context, raw_version: int, valid_version: int, labels_version: int | None = None) -> None:
     """A verdict was given; the next night may be skipped when the rows are still the same. Dry runs mark nothing."""
     if not context.dry_run:
-        mark = {"raw_version": raw_version, "valid_version": valid_version, "run_key": context.run_key}
-        context.store.write_json(LEARNED, mark)
+        mark = {"raw_version": raw_version, "valid_version": valid_version, "labels_version": labels_version}
+        context.store.write_json(LEARNED, mark | {"run_key": context.run_key})
 
 
 def last_read(context: Context) -> datetime | None:

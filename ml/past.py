@@ -66,17 +66,19 @@ def models(context: Context, *, patient: bool = False, among: Sequence[PastRun] 
 
 
 def pinned(context: Context) -> dict[str, set[int]]:
-    """Versions of `raw` and `valid` that registered models were made from; these stay readable.
+    """Versions of `raw`, `valid` and `labels` that registered models were made from; these stay readable.
 
     Raises: TransientError: MLflow is away, so nobody can say which models there are.
     """
     keys = {run_key for _, run_key in _models(context, False, runs(context))}
     made = [run_of(context, key) for key in sorted(keys)]
-    pins: dict[str, set[int]] = {"raw": set(), "valid": set(), "quarantine": set()}
+    pins: dict[str, set[int]] = {"raw": set(), "valid": set(), "quarantine": set(), "labels": set()}
     for run in made:
         pins["raw"] |= {run.ingested.version} if run.ingested and run.ingested.version >= 0 else set()
         pins["valid"] |= {run.validated.version} if run.validated else set()
         pins["valid"] |= {run.prepared.valid_version} if run.prepared else set()
+        labelled = run.prepared.labels_version if run.prepared else None
+        pins["labels"] |= {labelled} if labelled is not None else set()
     return pins
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ml import exclusions, features, folds, privacy, reference, snapshot, split, targets
+from ml import exclusions, features, folds, labels, privacy, reference, snapshot, split, targets
 from ml.context import Context
 from ml.errors import DataError
 from ml.problem import Problem
@@ -20,6 +20,7 @@ from ml.tables import DAY
 from ml.window import Window
 
 log = logging.getLogger(__name__)
+GIVEN = ["_key", "_label", "_source", "_at"]  # what of a given label decides about the rows
 
 
 def run(context: Context) -> Prepared:
@@ -40,11 +41,24 @@ def run(context: Context) -> Prepared:
     excluded = exclusions.days(context)
     inputs += [list(map(str, excluded))] if excluded else []
     inputs += [about.problem.classes] if about.problem.classes else []
-    return context.once(Prepared, inputs, lambda: _prepare(context, validated, excluded))
+    version = context.table("labels").newest
+    given = _given(context, validated, version)
+    inputs += [given.select(GIVEN).to_pylist()] if given.num_rows else []
+    return context.once(
+        Prepared,
+        inputs,
+        lambda: _prepare(context, validated, excluded, given).model_copy(update={"labels_version": version}),
+    )
+
+
+def _given(context: Context, validated: Validated, version: int | None) -> pa.Table:
+    """Labels that people and programs gave by now for rows of the longest memory, those that count; none before the first."""
+    start = validated.end - timedelta(days=context.problem.split.train_days + context.problem.source.history_days)
+    return labels.winning(context, labels.read(context, start, version=version), context.settings.now())
 
 
 def _labelled(
-    context: Context, validated: Validated, excluded: tuple[date, ...], forgotten: privacy.Forgotten
+    context: Context, validated: Validated, excluded: tuple[date, ...], forgotten: privacy.Forgotten, given: pa.Table
 ) -> tuple[pa.Table, dict[str, int]]:
     """Labelled rows of the longest memory, and how many others there are: without a label yet, of days that are out, older
     rows of their key.
@@ -59,15 +73,19 @@ def _labelled(
         )
     kept = [*about.features, *(name for name in snapshot.champion_features(context) if name in held)]
     named = [forgotten.column] if forgotten.column in held else []
-    wanted = [about.source.key, DAY, *about.source.labels, *kept, *named, *filter(None, [about.split.group])]
+    source = about.source
+    wanted = [source.key, DAY, *source.labels, source.label_time, *kept, *named, *filter(None, [about.split.group])]
     names = dict.fromkeys(wanted)
     held_rows = forgotten.without(context.table("valid").read(period, columns=list(names), version=validated.version))
     rows = exclusions.without(held_rows, excluded)
     newest = newest_per_key(rows, about.source.key)
+    newest = labels.overlaid(newest, given, about)
     known = newest.filter(targets.known(newest, about))
     frame = {name: known[name] for name in dict.fromkeys(kept)}
     if about.split.group:  # numbered: what names a person does not stand in frozen rows
         frame["_group"] = _numbered(known[about.split.group].cast(pa.string()), known[about.source.key].cast(pa.string()))
+    if given.num_rows:
+        frame[labels.SOURCE] = known[labels.SOURCE]
     frame |= {"_key": known[about.source.key].cast(pa.string()), DAY: known[DAY], "_label": targets.column(known, about)}
     return pa.table(frame), {
         "num_unlabelled": newest.num_rows - known.num_rows,
@@ -95,10 +113,10 @@ def newest_per_key(rows: pa.Table, key: str) -> pa.Table:
     return ordered.take(last["_at_max"])
 
 
-def _prepare(context: Context, validated: Validated, excluded: tuple[date, ...]) -> Prepared:
+def _prepare(context: Context, validated: Validated, excluded: tuple[date, ...], given: pa.Table) -> Prepared:
     snapshot.refuse_to_replace(context)
     forgotten = privacy.forgotten(context.problem, context.store)
-    labelled, others = _labelled(context, validated, excluded, forgotten)
+    labelled, others = _labelled(context, validated, excluded, forgotten, given)
     rows, set_aside = split.split_rows(labelled, context.problem.split)
     rows = reference.set_aside(rows, context.problem)
     parted = {name: rows.filter(pc.equal(rows["_part"], name)) for name in PARTS}
@@ -120,6 +138,7 @@ def _prepare(context: Context, validated: Validated, excluded: tuple[date, ...])
     log.info("prepare: %s, %d rows wait for labels%s", told, others["num_unlabelled"], out)
     return Prepared(
         valid_version=validated.version,
+        num_given=_num_given(rows),
         excluded=excluded,
         set_aside=set_aside,
         num_folds=sum(1 for _ in folds.of(rows, context.problem.split)),
@@ -127,6 +146,14 @@ def _prepare(context: Context, validated: Validated, excluded: tuple[date, ...])
         **others,
         **parts,
     )
+
+
+def _num_given(rows: pa.Table) -> dict[str, int]:
+    """Rows by whose label they have, beside those with the source's."""
+    if labels.SOURCE not in rows.column_names:
+        return {}
+    counted = pc.value_counts(rows[labels.SOURCE].combine_chunks()).to_pylist()
+    return {one["values"]: one["counts"] for one in counted if one["values"] != "source"}
 
 
 def _part(rows: pa.Table, problem: Problem) -> Part:

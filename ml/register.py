@@ -48,7 +48,8 @@ def run(context: Context) -> Registered:
     verdict, trained = context.record(Verdict), context.record(Trained)
     inputs = [verdict.model_dump(mode="json"), trained.model_digest, context.dry_run]
     registered = context.once(Registered, inputs, lambda: _register(context, verdict, trained))
-    marks.mark_learned(context, context.record(Ingested).version, context.record(Prepared).valid_version)
+    prepared = context.record(Prepared)
+    marks.mark_learned(context, context.record(Ingested).version, prepared.valid_version, prepared.labels_version)
     return registered
 
 

@@ -10,11 +10,11 @@ from ml.erase.person import Person
 from ml.privacy import FORGOTTEN
 from ml.tables import Table
 
-TABLES = ("decisions", "quarantine", "valid", "raw")  # raw last: it says longest which rows are theirs
+TABLES = ("labels", "decisions", "quarantine", "valid", "raw")  # raw last: it says longest which rows are theirs
 
 
 def table(context: Context, name: str) -> Table:
-    """One of the tables; `decisions` is there only where people released or discarded quarantined rows."""
+    """One of the tables; `decisions` and `labels` are there only where people decided or said something."""
     return Table(context.store.location(f"tables/{name}"))
 
 

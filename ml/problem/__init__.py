@@ -2,6 +2,7 @@
 
 from ml.problem.data import Feature, FeatureType, History, Limit, Source
 from ml.problem.drift import Drift
+from ml.problem.feedback import Feedback, Origin
 from ml.problem.load import load, names
 from ml.problem.model import Dp, Gate, Guardrails, Serving, Split, Success, Target, Training, Watchdog
 from ml.problem.problem import Problem
@@ -15,12 +16,14 @@ __all__ = [
     "Drift",
     "Feature",
     "FeatureType",
+    "Feedback",
     "Gate",
     "Guardrails",
     "History",
     "Limit",
     "Memory",
     "Metric",
+    "Origin",
     "Policy",
     "Problem",
     "Retraining",

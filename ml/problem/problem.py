@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from ml.problem.data import REDACTABLE, Contract, Feature, Privacy, Retention, Source, Validation
 from ml.problem.drift import Drift
+from ml.problem.feedback import Feedback
 from ml.problem.model import Gate, Serving, Split, Success, Training
 from ml.problem.retraining import Retraining
 from ml.problem.section import IDENTIFIER, Section
@@ -33,6 +34,7 @@ class Schedule(Section):
 
     retrain: str = Field("0 3 * * *", description="cron, in the source's time zone")
     monitor: str = Field("30 5 * * *", description="cron, in the source's time zone")
+    feedback: str = Field("0 2 * * *", description="cron, in the source's time zone; before the night that learns from it")
     housekeeping: str = Field("0 5 * * 0", description="cron, in the source's time zone; weekly removal of old versions")
 
 
@@ -55,6 +57,7 @@ class Problem(Section):
     drift: Drift = Drift()
     retraining: Retraining = Retraining()
     serving: Serving = Serving()
+    feedback: Feedback = Feedback()
     schedule: Schedule = Schedule()
 
     @property

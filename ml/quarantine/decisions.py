@@ -9,20 +9,15 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any, Literal
 
 import pyarrow as pa
 
 from ml.context import Context
-from ml.errors import TransientError
 from ml.quarantine.held import ORDER, RUN, Choice, Held, held
-from ml.tables import DAY, OvertakenError, Table
-from ml.window import Window
+from ml.tables import DAY, append
 
 MOMENT = pa.timestamp("us", "UTC")
-NEVER = Window(date(1, 1, 1), date(1, 1, 2))  # no rows are of that day
-ATTEMPTS = 20
 FIELDS = {
     "_digest": pa.string(),
     "_decision": pa.string(),
@@ -77,31 +72,11 @@ def note(context: Context, rows: Held, outcomes: Sequence[Any], rules: Sequence[
     new = [rows.decided.get(name, {}).get("_id") != one for name, one in zip(rows.names, ids, strict=True)]
     if any(new):
         content = _as_table(context, rows, [list(one) for one in (outcomes, rules, ids)], asked)
-        add(context.table("decisions"), content.filter(pa.array(new)), {"by": f"quarantine {asked.decision}", "who": asked.who})
+        append(
+            context.table("decisions"), content.filter(pa.array(new)), {"by": f"quarantine {asked.decision}", "who": asked.who}
+        )
     told = zip(rows.days, rows.keys, rows.names, outcomes, map(tuple, rules), strict=True)
     return [Outcome(*one) for one in told]
-
-
-def add(table: Table, rows: pa.Table, said: dict[str, str]) -> None:
-    """Add rows to their days; what others add at the same time stays.
-
-    Raises: TransientError: others add without end.
-    """
-    if not table.exists:
-        table.replace(NEVER, rows.slice(0, 0))
-    days = sorted(map(date.fromisoformat, set(rows[DAY].to_pylist())))
-    window = Window.parse(f"{days[0]}/{date.fromordinal(days[-1].toordinal() + 1)}")
-    for _ in range(ATTEMPTS):
-        version = table.version
-        both = pa.concat_tables([table.read(window, version=version), rows], promote_options="permissive")
-        ready = table.stage(both.to_batches(), both.schema)
-        try:
-            table.commit(ready, window, note=said, based_on=version)
-        except OvertakenError:
-            ready.discard()
-        else:
-            return
-    raise TransientError(f"The decisions were written by others {ATTEMPTS} times while this was. Try again.")
 
 
 def _as_table(context: Context, rows: Held, told: list[list[Any]], asked: Asked) -> pa.Table:

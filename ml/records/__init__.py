@@ -101,6 +101,8 @@ class Prepared(Record):
 
     stage = "prepare"
     valid_version: int
+    labels_version: int | None = Field(None, description="version of the table `labels`; None: no label was given by then")
+    num_given: dict[str, int] = Field({}, description="rows with a given label in the place of the source's, by where it is from")
     num_unlabelled: int = Field(description="rows of the period without a label yet; they wait, they are not lost")
     excluded: tuple[date, ...] = Field((), description="days that people took out, as of this run")
     num_excluded: int = Field(0, description="rows of those days that were left out")

@@ -51,6 +51,11 @@ class Table:
         """
         return int(log.open_(self.location).version())
 
+    @property
+    def newest(self) -> int | None:
+        """The same, None when nothing was written yet."""
+        return self.version if self.exists else None
+
     def newest_day(self) -> date | None:
         """The latest day that has rows, None for an empty or absent table."""
         days = self.days()

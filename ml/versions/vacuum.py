@@ -8,7 +8,7 @@ from ml.context import Context
 from ml.records import Vacuumed
 
 log = logging.getLogger(__name__)
-ALL: Final = ("raw", "valid", "quarantine", "decisions")
+ALL: Final = ("raw", "valid", "quarantine", "decisions", "labels")
 GRACE_HOURS = 24  # a run that is under way stands on versions of at most yesterday
 
 

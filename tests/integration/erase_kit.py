@@ -13,7 +13,7 @@ from typing import Any
 import psycopg2
 import pyarrow.parquet as pq
 
-from ml import database, evaluate, ingest, prepare, requests, train, validate
+from ml import database, evaluate, ingest, labels, prepare, requests, train, validate
 from ml import problem as problems
 from ml import settings as settings_
 from ml.context import Context
@@ -152,6 +152,8 @@ def make(world: World) -> World:
     world.at(NIGHT + timedelta(days=1))
     world.sql("UPDATE loans SET amount = amount + 1 WHERE amount > 0")
     world.night("night-2", (ingest, validate, prepare))
+    said = [labels.Label(loan, True, "labelling", "anna", NIGHT) for one in world.customers for loan in world.loans[one]]
+    labels.add(first, said, by="tests")
     for customer in world.customers:
         pages(first, world, customer)
         world.ask([world.loans[customer][0], None, None], [world.stories[customer][0], world.stories[customer][1], "short"])

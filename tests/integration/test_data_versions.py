@@ -218,7 +218,7 @@ def test_vacuum_leaves_the_newest_and_every_pinned_version_equal_and_the_others_
     history.context = context = replace(history.context, problem=short)
     raw, valid = context.table("raw"), context.table("valid")
     pins = many_versions(history, commits, models)
-    assert pins == {"raw": models, "valid": [0, 1, 2], "quarantine": []}
+    assert pins == {"raw": models, "valid": [0, 1, 2], "quarantine": [], "labels": []}
     tables = {"raw": raw, "valid": valid}
     kept = {(name, version): everything(tables[name], version) for name in tables for version in pins[name]}
     newest, at = everything(raw, None), raw.version

@@ -4,7 +4,10 @@ import subprocess
 
 import pytest
 
+from ml import register
 from ml.register import code_version
+from tests.integration import state_kit
+from tests.unit import test_gate_rehearsal as rehearsals
 
 
 @pytest.fixture
@@ -50,3 +53,14 @@ def test_a_checkout_that_does_not_hold_the_code_does_not_name_it(package):
 def test_without_git_it_does_not_fail(package, monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert code_version(package).startswith("files:")
+
+
+def test_what_either_training_took_stands_in_mlflow_beside_speed_and_memory(tmp_path):
+    night = state_kit.make_context(tmp_path, "sqlite://", "http://127.0.0.1:9")
+    assert register._rehearsed_metrics(night) == {}
+    night.write(rehearsals.rehearsed(training=rehearsals.efforts(3.0, 2.0)))
+    found = register._rehearsed_metrics(night)
+    assert (found["candidate/row_ms"], found["champion/memory_mb"]) == (0.3, 80.0)
+    assert (found["candidate/training_cpu_seconds"], found["champion/training_row_epochs"]) == (60.0, 1000)
+    night.write(rehearsals.rehearsed(champion=None, training=rehearsals.efforts(champion=None)))
+    assert not any(name.startswith("champion/") for name in register._rehearsed_metrics(night))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ml import drift
-from ml.drift import Cells, Days, Shift
+from ml.drift import Cells, Days, Shift, Usual
 from ml.monitor.evidence import Evidence
 from ml.monitor.finding import SCORE, Kind, chance, outputs, too_few, unknown
 from ml.monitor.likeness import Like, like_days
@@ -95,17 +95,24 @@ def _judged(
 
 def _compare(found: Cells, days: Days | None, like: Like | None, policy: Drift, *, level: float) -> Compared:
     """With all days, or with those like it where they would show smaller shifts; that is known before today is looked at."""
-    whole = _against(found, days, policy, level=level)
+    whole = _against(found, _usual(found, days, policy), policy, level=level)
     if like is None or days is None:
         return whole
-    among = _against(Cells(found.names, found.reference[like.chosen], found.current), days[like.chosen], policy, level=level)
+    part = Cells(found.names, found.reference[like.chosen], found.current)
+    known = _usual(part, days[like.chosen], policy)
+    if not known.num_days:  # a few days on which nothing varied say nothing about days
+        return whole
+    among = _against(part, known, policy, level=level)
     return replace(among, remark=f", compared with {like.name}") if among.smallest < whole.smallest else whole
 
 
-def _against(found: Cells, days: Days | None, policy: Drift, *, level: float) -> Compared:
-    known = drift.INDEPENDENT
-    if days is not None:
-        known = drift.usual(drift.by_day(found.reference, days, len(found.names), length=policy.window_days))
+def _usual(found: Cells, days: Days | None, policy: Drift) -> Usual:
+    if days is None:
+        return drift.INDEPENDENT
+    return drift.usual(drift.by_day(found.reference, days, len(found.names), length=policy.window_days))
+
+
+def _against(found: Cells, known: Usual, policy: Drift, *, level: float) -> Compared:
     filled = int((found.counts.sum(axis=0) > 0).sum())
     least = drift.smallest(known, filled - 1, (len(found.reference), len(found.current)), level)
     return Compared(drift.shift(found, known), max(policy.effect, least))

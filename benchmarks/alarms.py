@@ -77,10 +77,9 @@ def budget(replays: int, moves: float) -> Iterator[dict[str, Any]]:
 
 def told_budget(row: dict[str, Any]) -> str:
     """A line of the first table."""
-    return (
-        f"{row['rows_a_day']:>6} rows {row['columns']:>4} columns, days move by {row['days_move']:g} sd: {row['alarms']:>4} alarms in "
-        f"{row['replays']} quarters, test alone {row['test_alone']:>4}, bound {row['bound']}{'' if row['holds'] else '  EXCEEDED'}"
-    )
+    where = f"{row['rows_a_day']:>6} rows {row['columns']:>4} columns, days move by {row['days_move']:g} sd"
+    rang = f"{row['alarms']:>4} alarms in {row['replays']} quarters, test alone {row['test_alone']:>4}"
+    return f"{where}: {rang}, bound {row['bound']}{'' if row['holds'] else '  EXCEEDED'}"
 
 
 def power(planted: Planted, repeats: int) -> dict[str, Any]:

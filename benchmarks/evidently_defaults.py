@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import pandas as pd  # noqa: TID253
 
 from benchmarks.alarm_worlds import Stream
 from ml.monitor.evidence import Evidence

@@ -23,7 +23,14 @@ Told = tuple[bool, datetime, str, Floats]  # whether a person said it, when, of 
 def known_labels(
     context: Context, keys: pa.Array, start: datetime, moment: datetime, *, version: int | None = None
 ) -> dict[str, Floats]:
-    """Labels of some keys, as numbers, as known at a moment, in the order in which they became known.
+    """Labels of some keys, as numbers, as known at a moment, in the order in which they became known; see `known`."""
+    return {key: label for key, (_, label) in known(context, keys, start, moment, version=version).items()}
+
+
+def known(
+    context: Context, keys: pa.Array, start: datetime, moment: datetime, *, version: int | None = None
+) -> dict[str, tuple[datetime, Floats]]:
+    """The same, each with the moment at which it became known; EVER where nobody wrote that down.
 
     The source's label, or one that was given: a person's wins, and otherwise what came last counts. Labels of days that
     people took out are none. Looks at events from `history_days` before `start` on: a request about an older event is taken
@@ -38,7 +45,7 @@ def known_labels(
     newest: dict[str, tuple[datetime, Floats]] = {}
     for _, at, key, label in sorted(told, key=lambda one: one[:2]):
         newest[key] = (at, label)
-    return {key: label for key, (_, label) in sorted(newest.items(), key=lambda one: one[1][0])}
+    return dict(sorted(newest.items(), key=lambda one: one[1][0]))
 
 
 def _held(context: Context, earliest: date, version: int | None) -> pa.Table | None:

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -13,34 +14,31 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ml import requests, snapshot
+from ml import requests, snapshot, targets
 from ml.context import Context
 from ml.drift import Days
 from ml.errors import DataError
-from ml.labels import known_labels
 from ml.ledger import Champion
+from ml.monitor.answers import Labelled, labelled
+from ml.monitor.sample import choose, span
+from ml.monitor.skew import Compared, compared
 from ml.problem import Feature
 from ml.records import Evaluated, Interval
 from ml.snapshot import LEARNED, ROWS, SCORES
 from ml.tables import ARROW_TYPES, DAY
 
 Floats = npt.NDArray[np.float64]
-MOST = 20_000  # rows of a sample: more decide nothing that these do not
 LEARNED_ROWS = 100_000  # of the champion's rows: what days are worth is learned from some hundred rows of each of many days
-SEED = 0  # the same rows give the same sample
-INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """Answers whose truth is known by now, one per key: `scores` and `labels`, shapes (n,), (n, k) with several outputs."""
+class Truth:
+    """The rows of the champion's evaluation: scores and labels, shapes (n,) or (n, k), and the day of each, shape (n,)."""
 
     scores: Floats
     labels: Floats
-    num_repeated: int
-    num_keyless: int
-    num_waiting: int
-    valid_version: int | None = None  # of the table that the labels are from
+    days: npt.NDArray[Any]
+    columns: dict[str, pa.ChunkedArray]  # of numbers only: what was asked, in the same order
 
 
 @dataclass(frozen=True)
@@ -55,11 +53,15 @@ class Reference:
     promised: dict[str, Interval]
     days: Days | None = None
     score_days: Days | None = None
+    evaluated: Evaluated | None = None
+    tested: Truth | None = None
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """One window of one champion, about its `day`. `absent` says of a column why it cannot be compared."""
+    """One window of one champion, about its `day`. `absent` says of a column why it cannot be compared, `carried` the
+    share of requests that hold it.
+    """
 
     num_requests: int
     num_others: int
@@ -69,11 +71,8 @@ class Evidence:
     reference: Reference
     labelled: Labelled
     day: date | None = None
-
-
-def span(moment: datetime, days: int) -> tuple[datetime, datetime]:
-    """Half-open span of `days` that ends with, and holds, the moment: a replayed clock stands still while requests come."""
-    return moment - timedelta(days=days) + INSTANT, moment + INSTANT
+    carried: dict[str, float] = field(default_factory=dict)
+    skew: dict[str, Compared] = field(default_factory=dict)  # answers held against the table, by column
 
 
 def gather(context: Context, champion: Champion, moment: datetime) -> Evidence:
@@ -93,6 +92,7 @@ def gather(context: Context, champion: Champion, moment: datetime) -> Evidence:
     columns, absent = typed_rows(texts, problem.features, least=min(policy.minimum_rows, len(texts)))
     reference = read_reference(context.of_run(champion.run_key))
     strange = {name: "the champion was made without it" for name in problem.features if name not in reference.columns}
+    known = labelled(context, champion, moment)
     return Evidence(
         num_requests=ours.num_rows,
         num_others=served.num_rows - ours.num_rows,
@@ -100,16 +100,11 @@ def gather(context: Context, champion: Champion, moment: datetime) -> Evidence:
         scores=requests.scores_of(ours.take(choose(ours.num_rows))),
         absent=absent | strange,
         reference=reference,
-        labelled=_labelled(context, champion, moment),
+        labelled=known,
         day=(end - timedelta(hours=12)).astimezone(ZoneInfo(problem.source.timezone)).date(),
+        carried=carried(texts, problem.features),
+        skew=compared(context, known),
     )
-
-
-def choose(size: int, most: int = MOST) -> npt.NDArray[np.int64]:
-    """Row numbers of a fixed-seed sample without replacement, sorted; all rows when there are at most `most`."""
-    if size <= most:
-        return np.arange(size)
-    return np.sort(np.random.default_rng(SEED).choice(size, most, replace=False))
 
 
 def typed_rows(
@@ -162,7 +157,15 @@ def read_reference(champion: Context) -> Reference:
         promised=evaluated.candidate.metrics,
         days=days,
         score_days=_days(scored),
+        evaluated=evaluated,
+        tested=_tested(champion, rows, scores),
     )
+
+
+def carried(texts: Iterable[str], features: Mapping[str, Feature]) -> dict[str, float]:
+    """Share of logged rows that hold a column, whatever its value."""
+    rows = [json.loads(text) for text in texts]
+    return {name: sum(name in row for row in rows) / max(len(rows), 1) for name in features}
 
 
 def _days(rows: pa.Table) -> Days | None:
@@ -193,25 +196,24 @@ def _learned(path: Path, features: Mapping[str, Feature]) -> tuple[dict[str, pa.
         raise DataError(f"{path} does not fit the types in the problem file ({error}). Retrain under the new types.") from error
 
 
-def _labelled(context: Context, champion: Champion, moment: datetime) -> Labelled:
-    """Answers of the champion joined with labels known at the moment, each key once: its earliest answer."""
-    start, end = span(moment, context.problem.drift.label_days)
-    served = _answered_by(requests.read(context.settings.database_url, context.problem.name, start, end), champion)
-    keyed = served.filter(pc.is_valid(served["key"]))
-    keys = np.asarray(keyed["key"].to_pylist(), dtype=object).astype(str)
-    unique, first = np.unique(keys, return_index=True)
-    table = context.table("valid")
-    version = table.version if table.exists else None
-    known = known_labels(context, pa.array(unique.tolist(), pa.string()), start, moment, version=version)
-    joined = [(place, known[key]) for key, place in zip(unique.tolist(), first.tolist(), strict=True) if key in known]
-    places = np.asarray([place for place, _ in joined], dtype=np.int64)
-    return Labelled(
-        scores=requests.scores_of(keyed.take(places)),
-        labels=np.asarray([label for _, label in joined], dtype=np.float64),
-        num_repeated=keyed.num_rows - len(unique),
-        num_keyless=served.num_rows - keyed.num_rows,
-        num_waiting=len(unique) - len(joined),
-        valid_version=version,
+def _tested(champion: Context, rows: Path, scores: Path) -> Truth | None:
+    """The evaluation's rows with their days; None of an evaluation that kept none. Numbers also need what was asked."""
+    names = pq.read_schema(scores).names
+    if DAY not in names or "_label" not in names:
+        return None
+    held = pq.read_table(scores, columns=["candidate", "_label", DAY])
+    kept = choose(held.num_rows)
+    columns: dict[str, pa.ChunkedArray] = {}
+    if champion.problem.task.label == "number":
+        asked = pq.read_table(rows, filters=[("_part", "=", "test")])
+        known = [name for name in champion.problem.features if name in asked.column_names]
+        columns = {name: asked[name].take(kept) for name in known} if asked.num_rows == held.num_rows else {}
+    found = held.take(kept)
+    return Truth(
+        _floats(found["candidate"]),
+        targets.targets(found["_label"], champion.problem),
+        np.asarray(found[DAY].cast(pa.string()).to_pylist(), dtype=str),
+        columns,
     )
 
 

@@ -6,8 +6,8 @@ from ml.drift import Floats
 from ml.problem import Drift, Problem
 from ml.records import DriftFinding
 
-Kind = Literal["schema", "data", "prediction", "estimate", "concept", "skew"]
-KINDS: tuple[Kind, ...] = ("data", "prediction", "concept")
+Kind = Literal["schema", "data", "prediction", "estimate", "hurting", "concept", "skew"]
+KINDS: tuple[Kind, ...] = ("data", "prediction", "estimate", "hurting", "concept", "schema", "skew")
 SCORE = "score"
 
 

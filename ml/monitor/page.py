@@ -15,7 +15,8 @@ from ml.drift import Cells
 from ml.errors import DataError
 from ml.ledger import Champion
 from ml.monitor import finding, shifts
-from ml.monitor.evidence import Evidence, choose, gather
+from ml.monitor.evidence import Evidence, gather
+from ml.monitor.sample import choose
 from ml.monitor.stage import judged_at
 from ml.problem import Drift
 from ml.records import Evaluated, Monitored

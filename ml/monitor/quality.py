@@ -1,71 +1,51 @@
-"""Live quality against what the evaluation promised, on answers whose labels have arrived."""
+"""Live quality against what the evaluation promised, whole and by slice, and calibration, on answers that are old enough."""
 
 import math
 
-from ml import drift, metrics
-from ml.drift import Floats
-from ml.monitor.evidence import Evidence, Labelled, choose
-from ml.monitor.finding import SCORE, chance, outputs, too_few, unknown
+import numpy as np
+
+from ml.monitor import calibration, slices
+from ml.monitor.answers import Labelled
+from ml.monitor.evidence import Evidence
+from ml.monitor.finding import too_few, unknown
+from ml.monitor.promise import drop, level, live, over_days, told
+from ml.monitor.sample import choose
 from ml.problem import Problem
-from ml.records import DriftFinding, Interval
+from ml.records import DriftFinding, Evaluated, Interval
 
 
 def of_labelled(evidence: Evidence, problem: Problem) -> list[DriftFinding]:
-    """Live quality against the promise, and the mean score against the observed rate."""
+    """Live quality and that of slices against the promise, the mean score against the observed rate, the calibration slope."""
     known, policy, name = evidence.labelled, problem.drift, problem.success.metric
     if len(known.labels) < policy.minimum_rows:
         why = too_few(len(known.labels), "answers with a known label", policy)
         return [unknown("concept", subject, why) for subject in (name, "calibration")]
-    kept = choose(len(known.labels))
-    sample = Labelled(known.scores[kept], known.labels[kept], known.num_repeated, known.num_keyless, known.num_waiting)
-    return [_quality(sample, evidence.reference.promised.get(name), problem), *_calibration(known, problem)]
+    sample = known.only(choose(len(known.labels)))
+    whole = _quality(sample, evidence.reference.promised.get(name), problem)
+    cost = cost_gap(known, evidence.reference.evaluated, problem)
+    if cost is not None:
+        each = f"; a decision cost {cost.value:+.3f} [{cost.low:+.3f}, {cost.high:+.3f}] more than in the evaluation"
+        whole = whole.model_copy(update={"sentence": whole.sentence + each})
+    return [whole, *slices.of_slices(sample, evidence, problem), *calibration.of_scores(known, evidence, problem)]
 
 
 def _quality(known: Labelled, promised: Interval | None, problem: Problem) -> DriftFinding:
-    """Worse than promised by more than `quality_drop`, and the bootstrap interval does not hold the promise."""
+    """Worse than promised by more than `quality_drop`, and surely worse."""
     name, policy = problem.success.metric, problem.drift
     if promised is None or math.isnan(promised.value):
         return unknown("concept", name, f"the champion's evaluation promised no {name}")
-    live = metrics.bootstrap(name, known.labels, known.scores, confidence=policy.confidence)
-    if math.isnan(live.value):
+    found = live(known, promised, name, policy.confidence)
+    if math.isnan(found.value):
         return unknown("concept", name, f"{name} is not defined: all {len(known.labels)} known labels are the same")
-    sign = metrics.better(name)
-    excluded = not live.low <= promised.value <= live.high
-    drifted = sign * (promised.value - live.value) > policy.quality_drop and excluded
-    limit = promised.value - sign * policy.quality_drop
-    sentence = (
-        f"live {name} {live.value:.3f} [{live.low:.3f}, {live.high:.3f}] on {len(known.labels)} labelled answers, "
-        f"promised {promised.value:.3f}, limit {limit:.3f}"
-    )
-    return DriftFinding(
-        kind="concept", subject=name, drifted=drifted, value=live.value, limit=limit, p_value=None, sentence=sentence
-    )
+    worse, p_value = drop(found, promised, name)
+    drifted = worse > policy.quality_drop and p_value < level(problem)
+    return told(known, found, promised, problem, (name, drifted, p_value))
 
 
-def _calibration(known: Labelled, problem: Problem) -> list[DriftFinding]:
-    """Per output, whether the mean of the scores is that of the labels; numbers are measured in their own deviations."""
-    labels, scores = outputs(known.labels, problem), outputs(known.scores, problem)
-    level = (1 - problem.drift.confidence) / len(labels)
-    return [
-        _mean_gap(name.replace(SCORE, "calibration"), scores[name], truth, problem, level=level) for name, truth in labels.items()
-    ]
-
-
-def _mean_gap(subject: str, scores: Floats, labels: Floats, problem: Problem, *, level: float) -> DriftFinding:
-    policy, numbers = problem.drift, problem.task.label == "number"
-    unit = float(labels.std()) or 1.0 if numbers else 1.0
-    gap, p_value = drift.rate_gap(scores / unit, labels / unit)
-    means = [f"{one.mean():.4g}" if numbers else f"{one.mean():.1%}" for one in (scores, labels)]
-    sentence = (
-        f"predicted {means[0]}, observed {means[1]}: "
-        f"gap {gap:+.3f}{' deviations' if numbers else ''}, limit {policy.rate_gap:g} either way, {chance(p_value)}"
-    )
-    return DriftFinding(
-        kind="concept",
-        subject=subject,
-        drifted=abs(gap) > policy.rate_gap and p_value < level,
-        value=gap,
-        limit=policy.rate_gap,
-        p_value=p_value,
-        sentence=sentence,
-    )
+def cost_gap(known: Labelled, evaluated: Evaluated | None, problem: Problem) -> Interval | None:
+    """What a decision cost more than in the evaluation, in units of [success] cost; None where answers are no yes or no."""
+    if evaluated is None or not evaluated.costs or len(known.labels) == 0:
+        return None
+    yes, cost = known.scores >= evaluated.threshold, problem.success.cost
+    costs = np.where(yes, cost.false_positive * (1 - known.labels), cost.false_negative * known.labels)
+    return over_days(costs - evaluated.costs["chosen"], known.days, problem.drift.confidence)

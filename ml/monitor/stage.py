@@ -10,8 +10,9 @@ from ml.context import Context
 from ml.errors import DataError
 from ml.ledger import Champion, Entry, Ledger
 from ml.monitor import judge
-from ml.monitor.evidence import INSTANT, gather, span
+from ml.monitor.evidence import gather
 from ml.monitor.finding import KINDS
+from ml.monitor.sample import INSTANT, span
 from ml.records import DriftFinding, Monitored
 from ml.store import Store
 

@@ -6,7 +6,9 @@ from pydantic import Field, model_validator
 
 from ml.problem.section import Section
 
-KINDS_OF_ALARM = 6  # schema, data, prediction, estimate, concept, skew: each may use up its part of the false alarms
+KINDS_OF_ALARM = (
+    6  # schema, data (hurting is of data, too), prediction, estimate, concept, skew: each may use up its part of the false alarms
+)
 
 
 class Drift(Section):
@@ -25,9 +27,30 @@ class Drift(Section):
         gt=0,
         description="gap between predicted and observed mean that counts: in probability, of numbers in their deviations",
     )
+    late_labels: float = Field(
+        0.2, gt=0, le=1, description="share of labels that is missing at the age at which it used to be there, and counts"
+    )
+    defects: float = Field(
+        0.1,
+        gt=0,
+        le=1,
+        description="share of a column's values that are newly missing, never learned or out of range, and counts",
+    )
+    skew: float = Field(
+        0.02, gt=0, le=1, description="share of a column's served values that may differ from the table's values of the same keys"
+    )
+    at_stake: float = Field(
+        0.25,
+        gt=0,
+        le=1,
+        description="share of what the champion is better by than a constant answer that moved columns may put at stake; beyond "
+        "it the drift hurts",
+    )
     persistence: int = Field(1, ge=1, description="days in a row that must show a drift before anything is done about it")
     cooldown_days: int = Field(7, ge=0, description="days before drift may ask for another retrain")
-    retrain_on: tuple[Literal["data", "prediction", "concept"], ...] = Field(("concept",), description="what asks for a retrain")
+    retrain_on: tuple[Literal["data", "prediction", "estimate", "hurting", "concept"], ...] = Field(
+        ("concept", "hurting"), description="what asks for a retrain; hurting: moved columns that matter to the champion"
+    )
 
     @property
     def level(self) -> float:

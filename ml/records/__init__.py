@@ -239,7 +239,7 @@ class DriftFinding(Record):
     """One column, the scores, or the live quality."""
 
     stage = "monitor"
-    kind: Literal["schema", "data", "prediction", "estimate", "concept", "skew"]
+    kind: Literal["schema", "data", "prediction", "estimate", "hurting", "concept", "skew"]
     subject: str
     drifted: bool | None = Field(description="None: not assessable")
     value: float | None
@@ -262,7 +262,7 @@ class Monitored(Record):
     num_requests: int
     num_labelled: int
     valid_version: int | None = Field(None, description="version of `valid` that the labels are from")
-    verdicts: dict[str, Literal["drift", "no drift", "not assessable"]] = Field(description="per kind: data, prediction, concept")
+    verdicts: dict[str, Literal["drift", "no drift", "not assessable"]] = Field(description="per kind of finding")
     findings: tuple[DriftFinding, ...]
     retrain: bool = Field(description="a retrain is due and has been written to the work table")
     reason: str

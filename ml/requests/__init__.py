@@ -2,7 +2,7 @@
 
 from ml.requests.record import SCHEMA, SHADOW, Answered, Logged, Request, lines, scores_of, several_of, typed
 from ml.requests.spool import Numbers, Spool
-from ml.requests.table import about, answered, append, append_lines, find, newest, read, share_lock
+from ml.requests.table import about, answered, append, append_lines, asked, find, newest, read, share_lock
 
 __all__ = [
     "SCHEMA",
@@ -16,6 +16,7 @@ __all__ = [
     "answered",
     "append",
     "append_lines",
+    "asked",
     "find",
     "lines",
     "newest",

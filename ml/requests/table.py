@@ -72,23 +72,24 @@ def add_days(connection: Connection, days: Iterable[date]) -> None:
                 )
 
 
-def read(database_url: str, problem: str, start: datetime, end: datetime, *, shadow: bool = False) -> pa.Table:
+def read(database_url: str, problem: str, start: datetime, end: datetime, *, shadow: bool = False, rows: bool = True) -> pa.Table:
     """Rows answered from `start` up to, not including, `end`, oldest first; `row` holds the columns as JSON text, and
     `several` scores by name and decision where a model has several outputs.
 
     Args:
         shadow: also what a model answered in the shadow of the one that was heard.
+        rows: False: without what was asked, which is most of the bytes; `row` is null.
     Raises: TransientError: the database is away. ConfigError: it refuses us.
     """
     query = (
         "COPY (SELECT request_id, position, version, to_char(served_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
-        " AS served_at, key, score, decision, several, row, arm FROM request_log WHERE problem = %s AND served_at >= %s"
-        " AND served_at < %s AND (%s OR arm <> %s) ORDER BY request_log.served_at, request_id, position, arm)"
+        " AS served_at, key, score, decision, several, CASE WHEN %s THEN row END AS row, arm FROM request_log WHERE problem = %s"
+        " AND served_at >= %s AND served_at < %s AND (%s OR arm <> %s) ORDER BY request_log.served_at, request_id, position, arm)"
         " TO STDOUT (FORMAT csv, HEADER)"
     )
     answer = io.BytesIO()
     with closing(connect(database_url)) as connection, connection.cursor() as cursor:
-        cursor.copy_expert(cursor.mogrify(query, (problem, start, end, shadow, SHADOW)), answer)
+        cursor.copy_expert(cursor.mogrify(query, (rows, problem, start, end, shadow, SHADOW)), answer)
     answer.seek(0)
     return pyarrow.csv.read_csv(
         answer,
@@ -103,6 +104,18 @@ def read(database_url: str, problem: str, start: datetime, end: datetime, *, sha
             false_values=["f"],
         ),
     )
+
+
+def asked(database_url: str, problem: str, version: int, keys: Sequence[str], since: datetime) -> dict[str, str]:
+    """What a version was asked first about some keys since a moment, as JSON text by key.
+
+    Raises: TransientError: the database is away. ConfigError: it refuses us, or has no request log.
+    """
+    query = (
+        "SELECT DISTINCT ON (key) key, row FROM request_log WHERE problem = %s AND version = %s AND key = ANY(%s)"
+        " AND served_at >= %s AND arm <> %s ORDER BY key, served_at, request_id, position"
+    )
+    return dict(_fetched(database_url, query, (problem, version, list(keys), since, SHADOW)))
 
 
 def find(database_url: str, problem: str, request_id: str) -> list[dict[str, Any]]:

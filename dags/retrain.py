@@ -11,7 +11,9 @@ Triage:
 - **`ingest` skipped**: the source holds nothing new, or drift was answered by another run. Not a fault.
 - **`validate` failed**: too many rows broke a rule, or the batch as a whole did. The log names the rules; every row is in
   the table `raw`, none went further. Mend the source and clear from `ingest` on, or the suite and clear `validate`.
-- **`prepare` skipped**: the run is a backfill, which brings data and trains nothing. The next night learns from them.
+- **`decide` skipped**: not a fault. Its log, its XCom `why` and `python -m ml ledger show` say why the night needs no
+  training: nothing that is new helps, the last training is young, the month's minutes are spent. To train all the same,
+  trigger this DAG by hand. A backfill ends here too: it brings data, and the next night learns from them.
 - **`rehearse` failed**: a model could not be loaded, or its process died (memory?); the log says which.
 - **`gate` says reject or not assessable**: a decision, not a fault. The rules and their values are in its log and, with
   plots, in MLflow (button on `register`, Details > Extra links).
@@ -28,6 +30,7 @@ from retraining.problems import ProblemFile
 
 STAGES = {
     "validate": "Check the rows against the expectation suite; bad rows go to `quarantine`, each with its rules.",
+    "prepare": "Freeze the snapshot: which labelled rows teach, stop the training, and judge.",
     "evaluate": "Score candidate, champion and baselines on the same rows.",
     "rehearse": "Let candidate and champion answer what was asked lately: other answers, latency, memory, cold start.",
     "gate": "Decide: promote, reject or not assessable, rule by rule.",
@@ -41,9 +44,10 @@ def build(problem: ProblemFile) -> None:
     @dag(schedule=schedules.retrain(problem), params=forms.retrain(), **defaults.arguments("retrain", problem, __doc__))
     def retrain() -> None:
         validate = links.to_validation(stage("validate", problem, **defaults.SIDE_BY_SIDE))
-        evaluate, rehearse, gate = (stage(name, problem) for name in ("evaluate", "rehearse", "gate"))
+        prepare, evaluate, rehearse, gate = (stage(name, problem) for name in ("prepare", "evaluate", "rehearse", "gate"))
         register = links.to_mlflow(stage("register", problem))
-        chain(ingest(problem), validate, prepare(problem), train(problem), evaluate, rehearse, gate, register, announce(problem))
+        chain(ingest(problem), validate, decide(problem), prepare, train(problem), evaluate, rehearse, gate)
+        chain(gate, register, announce(problem))
         validate >> links.to_reports(report(problem))
 
     retrain()
@@ -69,22 +73,21 @@ def ingest(problem: ProblemFile) -> Any:
 
         context = edge.begin_retrain(problem)
         record = stage.run(context)
-        edge.skip_if(stage.nothing_new(record, context))
+        edge.skip_night(context, stage.nothing_new(record, context))
         return edge.done(record)
 
     return ingest()
 
 
-def prepare(problem: ProblemFile) -> Any:
-    """The task at which a backfill ends."""
+def decide(problem: ProblemFile) -> Any:
+    """The task at which a night ends that needs no training, and every backfill."""
 
     @task
-    def prepare() -> dict[str, Any]:
-        """Freeze the snapshot: which labelled rows teach, stop the training, and judge. A backfill ends before it."""
-        edge.skip_if(edge.only_data(edge.open_run(problem)))
-        return edge.run_stage("prepare", problem)
+    def decide() -> dict[str, Any]:
+        """Ask the policy whether this night trains, and from which days; skipped, with the reason, when it does not."""
+        return edge.decided(edge.open_run(problem))
 
-    return prepare()
+    return decide()
 
 
 def train(problem: ProblemFile) -> Any:

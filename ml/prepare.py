@@ -13,7 +13,7 @@ from ml import exclusions, features, folds, labels, privacy, reference, snapshot
 from ml.context import Context
 from ml.errors import DataError
 from ml.problem import Problem
-from ml.records import Part, Prepared, Validated
+from ml.records import Decided, Part, Prepared, Validated
 from ml.snapshot import ENCODED, ENCODING, PARTS, ROWS
 from ml.store import digest
 from ml.tables import DAY
@@ -41,30 +41,39 @@ def run(context: Context) -> Prepared:
     excluded = exclusions.days(context)
     inputs += [list(map(str, excluded))] if excluded else []
     inputs += [about.problem.classes] if about.problem.classes else []
+    start = context.record(Decided).start if context.has(Decided) else None
+    inputs += [{"start": str(start)}] if start else []
+    period = Window(start or validated.end - timedelta(days=about.split.train_days), validated.end)
     version = context.table("labels").newest
-    given = _given(context, validated, version)
+    given = given_for(context, period, version)
     inputs += [given.select(GIVEN).to_pylist()] if given.num_rows else []
     return context.once(
         Prepared,
         inputs,
-        lambda: _prepare(context, validated, excluded, given).model_copy(update={"labels_version": version}),
+        lambda: _prepare(context, validated, period, excluded, given).model_copy(update={"labels_version": version}),
     )
 
 
-def _given(context: Context, validated: Validated, version: int | None) -> pa.Table:
-    """Labels that people and programs gave by now for rows of the longest memory, those that count; none before the first."""
-    start = validated.end - timedelta(days=context.problem.split.train_days + context.problem.source.history_days)
+def given_for(context: Context, period: Window, version: int | None) -> pa.Table:
+    """Labels that people and programs gave by now for rows of a period, those that count; none before the first."""
+    start = period.start - timedelta(days=context.problem.source.history_days)
     return labels.winning(context, labels.read(context, start, version=version), context.settings.now())
 
 
-def _labelled(
-    context: Context, validated: Validated, excluded: tuple[date, ...], forgotten: privacy.Forgotten, given: pa.Table
+def labelled(
+    context: Context,
+    validated: Validated,
+    period: Window,
+    excluded: tuple[date, ...],
+    forgotten: privacy.Forgotten,
+    given: pa.Table,
 ) -> tuple[pa.Table, dict[str, int]]:
-    """Labelled rows of the longest memory, and how many others there are: without a label yet, of days that are out, older
-    rows of their key.
+    """Labelled rows of a period, and how many others there are: without a label yet, of days that are out, older rows of
+    their key.
+
+    Returns: rows with the features, `_key`, `_day`, `_label` and, where the split names one, `_group`.
     """
     about, held = context.problem, context.table("valid").schema()
-    period = Window(validated.end - timedelta(days=about.split.train_days), validated.end)
     absent = [name for name in about.features if name not in held]
     if absent:
         raise DataError(
@@ -113,11 +122,11 @@ def newest_per_key(rows: pa.Table, key: str) -> pa.Table:
     return ordered.take(last["_at_max"])
 
 
-def _prepare(context: Context, validated: Validated, excluded: tuple[date, ...], given: pa.Table) -> Prepared:
+def _prepare(context: Context, validated: Validated, period: Window, excluded: tuple[date, ...], given: pa.Table) -> Prepared:
     snapshot.refuse_to_replace(context)
     forgotten = privacy.forgotten(context.problem, context.store)
-    labelled, others = _labelled(context, validated, excluded, forgotten, given)
-    rows, set_aside = split.split_rows(labelled, context.problem.split)
+    known, others = labelled(context, validated, period, excluded, forgotten, given)
+    rows, set_aside = split.split_rows(known, context.problem.split)
     rows = reference.set_aside(rows, context.problem)
     parted = {name: rows.filter(pc.equal(rows["_part"], name)) for name in PARTS}
     for name, part in parted.items():

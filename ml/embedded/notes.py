@@ -53,6 +53,7 @@ def _gated(record: Fields) -> str:
 WORDS: dict[str, Callable[[Fields], str]] = {
     "ingest": lambda record: f"{record['num_rows']:,} rows of {record['start']}/{record['end']}",
     "validate": lambda record: f"{record['num_valid']:,} valid, {record['num_quarantined']:,} quarantined",
+    "decide": lambda record: record["why"],
     "prepare": lambda record: ", ".join(f"{part} {record[part]['num_rows']:,}" for part in ("train", "validation", "test")),
     "train": lambda record: f"best of {record['epochs']} epochs: {record['best_epoch']}, loss {record['validation_loss']:.4f}",
     "evaluate": _evaluated,

@@ -18,11 +18,11 @@ def decide(known: Known, policy: Retraining) -> Decision:
     if not known.changed and not known.edited and not known.asked:
         return Decision(False, "unchanged", "the rows are those that the last verdict was about")
     if not known.serving:
-        return _windowed(Decision(True, "first", "there is no champion yet"), known)
+        return Decision(True, "first", "there is no champion yet").from_best(known.look)
     wanted = POLICIES[policy.policy](known, policy)
     if wanted.train and (why := _too_dear(known, policy)):
         return Decision(False, "budget", f"{why}, although {wanted.why}")
-    return _windowed(wanted, known) if wanted.train else wanted
+    return wanted.from_best(known.look)
 
 
 def must_look(known: Known, policy: Retraining) -> bool:
@@ -41,11 +41,6 @@ def _too_dear(known: Known, policy: Retraining) -> str | None:
         f"trainings took {known.minutes_spent:.1f} minutes in 30 days, one more takes about {known.minutes_needed:.1f}, and "
         f"[retraining] minutes_per_month is {limit:g}"
     )
-
-
-def _windowed(decision: Decision, known: Known) -> Decision:
-    best = known.look.best if known.look else None
-    return replace(decision, memory=best.memory, start=best.start) if best else decision
 
 
 def _never(known: Known, policy: Retraining) -> Decision:
@@ -82,7 +77,7 @@ def _evergreen(known: Known, policy: Retraining) -> Decision:
     if known.days_since >= policy.longest_days:
         told = f"the last training was {_days(known.days_since)} ago, and [retraining] longest_days is {policy.longest_days}"
         return Decision(True, "longest", told)
-    return _rested(known, policy) or _enough(known, policy) or _gain(known, policy)
+    return _rested(known, policy) or _given(known, policy) or _enough(known, policy) or _gain(known, policy)
 
 
 def _asked(known: Known) -> Decision | None:
@@ -99,6 +94,13 @@ def _rested(known: Known, policy: Retraining) -> Decision | None:
         return None
     told = f"the last training was {_days(known.days_since)} ago, and [retraining] shortest_days is {policy.shortest_days}"
     return Decision(False, "too soon", told)
+
+
+def _given(known: Known, policy: Retraining) -> Decision | None:
+    """Labels that were given for rows of any age: no comparison of windows would show what they are worth."""
+    if known.num_given < max(policy.new_evidence * known.num_learned, 1):
+        return None
+    return Decision(True, "given", f"{known.num_given:,} labels were given by people or programs since the last training")
 
 
 def _enough(known: Known, policy: Retraining) -> Decision | None:
@@ -119,12 +121,14 @@ def _gain(known: Known, policy: Retraining) -> Decision:
     if best is None or best.gain is None:
         why = known.look.why_not if known.look else "nobody looked"
         return Decision(False, "not assessable", f"whether new rows help is not known: {why}")
-    sure = best.p_value <= policy.level and best.gain > 0
     told = (
         f"a simple model with the new rows is {abs(best.gain):.4f} {'better' if best.gain > 0 else 'worse'} than one without "
-        f"them (p = {best.p_value:.3f}, [retraining] level is {policy.level:g})"
+        f"them, {best.share:.1%} of its remaining error (p = {best.p_value:.3f}); [retraining] asks for {policy.least_gain:.1%} "
+        f"and p up to {policy.level:g}"
     )
-    return Decision(sure, "gain" if sure else "no gain", told if sure else f"new rows bring nothing for sure: {told}")
+    if best.p_value <= policy.level and best.share >= policy.least_gain:
+        return Decision(True, "gain", told)
+    return Decision(False, "no gain", f"new rows bring nothing that counts: {told}")
 
 
 def _days(number: int) -> str:

@@ -1,7 +1,7 @@
 """What a night knows before it decides whether to train, and what it decides."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
@@ -9,7 +9,7 @@ from ml.problem import Memory
 
 Rule = Literal[
     "first", "never", "unchanged", "drift", "edited", "nightly", "weekly", "longest", "too soon", "too little", "gain",
-    "no gain", "no drift", "not assessable", "budget",
+    "no gain", "given", "no drift", "not assessable", "budget",
 ]  # fmt: skip
 
 
@@ -21,6 +21,7 @@ class Option:
         start: its first day.
         better, error: how much better than the first option, with the standard error over days; 0 for the first itself.
         gain: how much better than a model of the champion's own rows, metric units, positive is better; None: unknown.
+        share: the same as a share of that model's remaining error, its distance from a perfect one.
         p_value: of a gain as high as this when there is none, one-sided.
     """
 
@@ -29,6 +30,7 @@ class Option:
     better: float = 0.0
     error: float = 0.0
     gain: float | None = None
+    share: float = 0.0
     p_value: float = 1.0
 
 
@@ -63,6 +65,7 @@ class Known:
         serving: whether there is a champion.
         num_learned: labelled rows that the last training had, those that judged it included.
         num_new: labelled rows of later days, since the last training or the last look, whichever is later.
+        num_given: labels that people and programs gave since the last training.
         drifted: kinds of the monitor's verdicts that say drift, from windows after the last training.
         asked: why a retrain is due in the work table: drift that hurts, days that people took out.
         edited: sections of the problem file that are not as the last training had them.
@@ -76,6 +79,7 @@ class Known:
     serving: bool = False
     num_learned: int = 0
     num_new: int = 0
+    num_given: int = 0
     drifted: frozenset[str] = frozenset()
     asked: Sequence[str] = ()
     edited: Sequence[str] = ()
@@ -102,3 +106,8 @@ class Decision:
     why: str
     memory: Memory | None = None
     start: date | None = None
+
+    def from_best(self, look: Look | None) -> "Decision":
+        """The same decision, learning from the best window of a comparison where there was one."""
+        best = look.best if look and self.train else None
+        return replace(self, memory=best.memory, start=best.start) if best else self

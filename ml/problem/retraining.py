@@ -26,7 +26,10 @@ class Retraining(Section):
         0.05, gt=0, description="evergreen: labelled rows that must be new before a look, per row that the last training had"
     )
     level: float = Field(
-        0.01, gt=0, lt=0.5, description="evergreen: chance, at most, that a look sees a gain of new rows where there is none"
+        0.05, gt=0, lt=0.5, description="evergreen: chance, at most, that a look sees a gain of new rows where there is none"
+    )
+    least_gain: float = Field(
+        0.02, ge=0, lt=1, description="evergreen: share of the remaining error that new rows must take away to be worth it"
     )
     minutes_per_month: float | None = Field(
         None, gt=0, description="minutes that the trainings of 30 days may take together; no limit by default"

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from ml.records.decision import Compared, Decided
 from ml.records.evaluation import (
     Effect,
     Evaluated,
@@ -22,10 +23,10 @@ from ml.records.verdict import Rule, Verdict
 from ml.window import Window
 
 __all__ = [
-    "Answer", "Changed", "Deployed", "Difference", "DriftFinding", "Effect", "Effort", "Efforts", "Evaluated", "Example",
-    "Exported", "FoldScores", "Followed", "Gap", "Growth", "Ingested", "Interval", "Load", "Loaded", "Monitored", "Part",
-    "Performance", "Prepared", "Promoted", "Question", "Record", "Reference", "Registered", "Rehearsed", "RollingOut", "Rule",
-    "RuleResult", "Scores", "Step", "Trained", "Tuned", "Vacuumed", "Validated", "Verdict",
+    "Answer", "Changed", "Compared", "Decided", "Deployed", "Difference", "DriftFinding", "Effect", "Effort", "Efforts",
+    "Evaluated", "Example", "Exported", "FoldScores", "Followed", "Gap", "Growth", "Ingested", "Interval", "Load", "Loaded",
+    "Monitored", "Part", "Performance", "Prepared", "Promoted", "Question", "Record", "Reference", "Registered", "Rehearsed",
+    "RollingOut", "Rule", "RuleResult", "Scores", "Step", "Trained", "Tuned", "Vacuumed", "Validated", "Verdict",
 ]  # fmt: skip
 
 

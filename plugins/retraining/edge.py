@@ -94,6 +94,27 @@ def answered_already(context: "Context") -> str | None:
     return f"no retrain of {name} is due any more; to retrain all the same, trigger this DAG by hand"
 
 
+def skip_night(context: "Context", why: str | None) -> None:
+    """Skip a night that has nothing to learn from; the ledger keeps the reason, as it keeps that of every other skip."""
+    if why:
+        from ml import decide
+
+        decide.skipped(context, why)
+        skip(why)
+
+
+def decided(context: "Context") -> dict[str, Any]:
+    """Whether this run trains; where it does not, the task is skipped and shows the reason as its XCom `why`."""
+    from ml import decide
+
+    skip_if(only_data(context))
+    record = decide.run(context)
+    if not record.train:
+        get_current_context()["ti"].xcom_push(key="why", value=record.why)
+        skip(record.why)
+    return done(record)
+
+
 def only_data(context: "Context") -> str | None:
     """Why a run ends once its rows are validated: a backfill of a month would train thirty models that nobody asked for."""
     return "a backfill brings data; the next night learns from it" if context.reason == "backfill" else None

@@ -15,7 +15,7 @@ from ml.ledger import Ledger
 from tests.dags.conftest import PROJECT
 
 RUNNER = Path(__file__).parent / "run_dags.py"
-BEFORE_ANNOUNCE = "ingest|validate|prepare|train|evaluate|rehearse|gate|register"
+BEFORE_ANNOUNCE = "ingest|validate|decide|prepare|train|evaluate|rehearse|gate|register"
 CASES = {
     "deploy without a champion": {"dag": "deploy_flights"},
     "monitor without a champion": {"dag": "monitor_flights", "given": "report"},

@@ -7,8 +7,9 @@ from tests.dags.conftest import Parse, write_problems
 WIRING: dict[str, dict[str, list[str]]] = {
     "retrain": {
         "ingest": ["validate"],
-        "validate": ["prepare", "report"],
+        "validate": ["decide", "report"],
         "report": [],
+        "decide": ["prepare"],
         "prepare": ["train"],
         "train": ["evaluate"],
         "evaluate": ["rehearse"],

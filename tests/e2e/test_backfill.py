@@ -75,8 +75,8 @@ def test_days_were_read_side_by_side(filled):
 def test_a_backfill_trains_and_promotes_nothing(stack, filled):
     tasks = driving.airflow(stack).tasks(f"retrain_{filled.name}", next(iter(filled.runs)))
     states = {task["task_id"]: task["state"] for task in tasks}
-    assert (states["ingest"], states["validate"], states["prepare"]) == ("success", "success", "skipped")
-    assert {states[task] for task in ("train", "evaluate", "rehearse", "gate", "register", "announce")} == {"skipped"}
+    assert (states["ingest"], states["validate"], states["decide"]) == ("success", "success", "skipped")
+    assert {states[task] for task in ("prepare", "train", "evaluate", "rehearse", "gate", "register", "announce")} == {"skipped"}
 
 
 @pytest.mark.parametrize("table", ["raw", "valid", "quarantine"])

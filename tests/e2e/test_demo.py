@@ -116,6 +116,7 @@ def test_what_was_said_names_every_stage(nights):
     for stage in (
         "ingest",
         "validate",
+        "decide",
         "prepare",
         "train",
         "evaluate",

@@ -17,7 +17,7 @@ from tests.e2e import driving
 pytestmark = pytest.mark.timeout(900)
 NIGHT, EVENING = "2013-02-01T03:00:00-05:00", "2013-02-01T23:30:00-05:00"
 WINDOW = Window.parse("2013-01-01/2013-02-01")
-RETRAIN = ("ingest", "validate", "prepare", "train", "evaluate", "rehearse", "gate", "register", "announce")
+RETRAIN = ("ingest", "validate", "decide", "prepare", "train", "evaluate", "rehearse", "gate", "register", "announce")
 
 
 def next_process(stack: Stack, dag_id: str, run_id: str, task_id: str):

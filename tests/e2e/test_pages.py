@@ -25,7 +25,7 @@ from tests.e2e import driving
 from tests.e2e.driving import CHROMIUM, FLAGS
 
 pytestmark = pytest.mark.timeout(900)
-TASKS = ("ingest", "validate", "report", "prepare", "train", "evaluate", "rehearse", "gate", "register", "announce")
+TASKS = ("ingest", "validate", "report", "decide", "prepare", "train", "evaluate", "rehearse", "gate", "register", "announce")
 WAIT_MS = 30_000  # a page's first load compiles and asks for much; on a busy machine that takes seconds
 LARGEST = 300_000  # bytes of a picture that a README may show
 

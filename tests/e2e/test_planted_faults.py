@@ -13,7 +13,7 @@ from tests.e2e import driving
 
 pytestmark = pytest.mark.timeout(900)
 NIGHTS = {number: f"2013-02-0{number}T03:00:00-05:00" for number in (1, 2, 3)}
-LATER = ("prepare", "train", "evaluate", "rehearse", "gate", "register", "announce")
+LATER = ("decide", "prepare", "train", "evaluate", "rehearse", "gate", "register", "announce")
 
 
 def execute(stack, statement: str) -> None:

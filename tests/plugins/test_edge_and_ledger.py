@@ -91,3 +91,21 @@ def test_a_drift_event_that_came_twice_starts_one_retrain(run):
 @pytest.mark.parametrize("reason", ["schedule", "manual", "backfill"])
 def test_only_drift_needs_a_request_in_the_work_table(run, reason):
     assert edge.answered_already(run(reason)) is None
+
+
+def test_a_night_with_nothing_new_leaves_its_reason_in_the_ledger_once(run):
+    context = run("schedule")
+    for _ in range(2):
+        with pytest.raises(AirflowSkipException, match="exactly those"):
+            edge.skip_night(context, "the rows are exactly those that the last verdict was about")
+    (entry,) = [entry for entry in book(context).entries("flights") if entry.kind == "decided"]
+    assert (entry.run_key, entry.body["train"], entry.body["rule"]) == (context.run_key, False, "unchanged")
+    assert "exactly those" in entry.body["why"]
+    edge.skip_night(context, None)
+
+
+def test_a_backfill_ends_before_anybody_decides(run):
+    context = run("backfill")
+    with pytest.raises(AirflowSkipException, match="a backfill brings data"):
+        edge.decided(context)
+    assert book(context).entries("flights") == []

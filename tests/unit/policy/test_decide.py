@@ -12,9 +12,10 @@ TODAY = date(2013, 6, 1)
 USUAL = Known(
     today=TODAY, trained_on=TODAY - timedelta(days=10), serving=True, num_learned=50_000, num_new=9_000, minutes_needed=2.0
 )
-CLEAR = Look((Option("sliding", date(2013, 4, 2), gain=0.01, p_value=0.001),), 20)
-NOISE = Look((Option("sliding", date(2013, 4, 2), gain=0.01, p_value=0.3),), 20)
-WORSE = Look((Option("sliding", date(2013, 4, 2), gain=-0.01, p_value=0.001),), 20)
+CLEAR = Look((Option("sliding", date(2013, 4, 2), gain=0.01, share=0.03, p_value=0.001),), 20)
+NOISE = Look((Option("sliding", date(2013, 4, 2), gain=0.01, share=0.03, p_value=0.3),), 20)
+TINY = Look((Option("sliding", date(2013, 4, 2), gain=0.001, share=0.003, p_value=0.001),), 20)
+WORSE = Look((Option("sliding", date(2013, 4, 2), gain=-0.01, share=-0.03, p_value=0.001),), 20)
 
 
 def known(**about):
@@ -44,8 +45,11 @@ def known(**about):
         ("evergreen", {"trained_on": TODAY - timedelta(days=90)}, True, "longest"),
         ("evergreen", {"trained_on": TODAY - timedelta(days=2), "look": CLEAR}, False, "too soon"),
         ("evergreen", {"num_new": 2_499, "look": CLEAR}, False, "too little"),
+        ("evergreen", {"look": NOISE, "num_given": 2_499}, False, "no gain"),
+        ("evergreen", {"look": NOISE, "num_given": 2_500}, True, "given"),
         ("evergreen", {"look": CLEAR}, True, "gain"),
         ("evergreen", {"look": NOISE}, False, "no gain"),
+        ("evergreen", {"look": TINY}, False, "no gain"),
         ("evergreen", {"look": WORSE}, False, "no gain"),
         ("evergreen", {"look": Look((), 0, "only 2 days")}, False, "not assessable"),
     ],
@@ -73,8 +77,8 @@ def test_the_minutes_of_a_month_hold_for_all_but_the_first_model():
     ids=["clearly better", "within noise", "worse"],
 )
 def test_another_window_is_taken_when_it_is_better_by_more_than_noise(better, error, memory):
-    first, other = Option("sliding", date(2013, 4, 2), gain=0.01, p_value=0.001), date(2013, 5, 1)
-    look = Look((first, Option("break", other, better=better, error=error, gain=0.02, p_value=0.001)), 20)
+    first, other = Option("sliding", date(2013, 4, 2), gain=0.01, share=0.03, p_value=0.001), date(2013, 5, 1)
+    look = Look((first, Option("break", other, better=better, error=error, gain=0.02, share=0.06, p_value=0.001)), 20)
 
     decision = decide(known(look=look), Retraining())
 

@@ -124,8 +124,8 @@ def engine(url: str) -> sa.Engine:
 
 
 def migrate(url: str, to: str = "head") -> None:
-    """Bring the state's tables (`ledger`, `work`, `request_log`, `api_key`) to the newest schema, or up to another one; at it it
-    does nothing.
+    """Bring the state's tables (`ledger`, `work`, `request_log`, `feedback`, `api_key`) to the newest schema, or up to another
+    one; at it it does nothing.
 
     Safe at every start, also of two processes at once: the second waits, then finds nothing to do.
 

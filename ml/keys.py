@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict
 from ml.database import connect, never_made
 from ml.errors import RefusedError
 
-Scope = Literal["predict", "deploy"]
-SCOPES: tuple[Scope, ...] = ("predict", "deploy")
+Scope = Literal["predict", "feedback", "deploy"]
+SCOPES: tuple[Scope, ...] = ("predict", "feedback", "deploy")
 PREFIX = "eg_"
 
 

@@ -1,6 +1,9 @@
 """Labels as rows hold them, and as numbers that a network learns and a metric compares."""
 
 import functools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +14,13 @@ from ml.errors import DataError
 from ml.problem import Problem
 
 Floats = npt.NDArray[np.float64]
+EXPECTED = {
+    "binary": "true or false",
+    "multiclass": "one of the classes",
+    "multilabel": "the list of the labels that hold, or an object with true or false for each",
+    "regression": "a finite number",
+    "vector_regression": "an object with a finite number for each of the outputs",
+}
 
 
 def known(rows: pa.Table, problem: Problem) -> pa.ChunkedArray:
@@ -39,6 +49,27 @@ def targets(labels: pa.ChunkedArray, problem: Problem) -> Floats:
     if not problem.task.several:
         return _numbers(labels, names[0])
     return np.stack([_numbers(pc.struct_field(labels, [name]), name) for name in names], axis=1)
+
+
+def checked(value: Any, problem: Problem) -> Any:
+    """A label as the table keeps it: true or false, a class, a number, or an object with one value per output.
+
+    Raises: DataError: it is none for this problem.
+    """
+    task, names = problem.problem.task, problem.outputs
+    if task == "multilabel" and isinstance(value, list) and all(isinstance(one, str) for one in value):
+        value = dict.fromkeys(names, False) | dict.fromkeys(value, True)
+    read = {"multiclass": _class, "multilabel": _each(_truth), "vector_regression": _each(_number), "binary": _truth}
+    found = read.get(task, _number)(value, problem)
+    if found is None:
+        about = f" ({', '.join(names)})" if len(names) > 1 else ""
+        raise DataError(f"{_short(value)} is no label of {problem.name}. Expected {EXPECTED[task]}{about}.")
+    return found
+
+
+def targets_of(values: Sequence[Any], problem: Problem) -> Floats:
+    """Labels as numbers, in the order of `problem.outputs`; see `targets`."""
+    return targets(pa.chunked_array([pa.array(values)]), problem)
 
 
 def _numbers(labels: pa.ChunkedArray, name: str) -> Floats:
@@ -77,3 +108,36 @@ def refuse_poor(labels: pa.ChunkedArray, problem: Problem, part: str) -> None:
     raise DataError(
         f"In the {part} part {told}; a model cannot learn or be judged. Look at the source's label column, or lengthen that part."
     )
+
+
+def _truth(value: Any, problem: Problem) -> bool | None:
+    return bool(value) if isinstance(value, bool) or (isinstance(value, int) and value in (0, 1)) else None
+
+
+def _class(value: Any, problem: Problem) -> str | None:
+    return value if isinstance(value, str) and value in problem.outputs else None
+
+
+def _number(value: Any, problem: Problem) -> float | None:
+    try:
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _each(read: Any) -> Any:
+    def every(value: Any, problem: Problem) -> dict[str, Any] | None:
+        if not isinstance(value, Mapping) or set(value) != set(problem.outputs):
+            return None
+        found = {name: read(value[name], problem) for name in problem.outputs}
+        return None if None in found.values() else found
+
+    return every
+
+
+def _short(value: Any) -> str:
+    try:
+        return repr(value)[:100]
+    except ValueError:  # Python does not write whole numbers of more than 4,300 digits
+        return "A number with too many digits"

@@ -19,7 +19,7 @@ UNSEEN = (
 
 def register(app: typer.Typer) -> None:
     """Add `erase`."""
-    app.command("erase", help="Remove a person from tables, runs and the request log, prove it, and keep them out.")(erase)
+    app.command("erase", help="Remove a person from tables, runs, request log and feedback, prove it, and keep them out.")(erase)
 
 
 def erase(

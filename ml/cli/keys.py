@@ -14,6 +14,7 @@ class Allowed(Enum):
     """The scopes, as typer takes them."""
 
     PREDICT = "predict"
+    FEEDBACK = "feedback"
     DEPLOY = "deploy"
 
 
@@ -28,7 +29,10 @@ def register(app: typer.Typer) -> None:
 
 def new(
     client: Annotated[str, typer.Argument(help="who will use it, as it appears in lists, logs and metrics", metavar="CLIENT")],
-    scope: Annotated[list[Allowed] | None, typer.Option(help="what it allows, predict by default; repeat for both")] = None,
+    scope: Annotated[
+        list[Allowed] | None,
+        typer.Option(help="what it allows, predict by default; repeat for several: what is told as feedback is learned from"),
+    ] = None,
     per_minute: Annotated[int | None, typer.Option(min=1, help="requests it may send; no limit by default")] = None,
     days: Annotated[int | None, typer.Option(min=1, help="days until it expires; never by default")] = None,
     as_json: JsonOption = False,

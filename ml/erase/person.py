@@ -30,7 +30,12 @@ class Person:
     def columns(self) -> dict[str, frozenset[str]]:
         """Columns of tables and frozen rows that say whose row it is, with the person's values."""
         keys = self.keys | (self.names if self.column == self.key else frozenset())
-        return {"_key": keys, self.key: keys, self.column: self.names | (keys if self.column == self.key else frozenset())}
+        return {
+            "_key": keys,
+            "_labeller": self.names,
+            self.key: keys,
+            self.column: self.names | (keys if self.column == self.key else frozenset()),
+        }
 
     @property
     def ids(self) -> frozenset[str]:

@@ -9,15 +9,16 @@ from ml.erase.records import Place
 from ml.erase.runs import is_bound
 from ml.erase.search import is_data
 
-REQUESTS, COPIES = "request log", "local copies of the store"
+REQUESTS, FEEDBACK, COPIES = "request log", "feedback", "local copies of the store"
 
 
 @dataclass(frozen=True)
 class Found:
-    """One search: hits per file of the store, rows of the request log, files that newest versions name, all file names."""
+    """One search: hits per file of the store, in the request log and in feedback, files that newest versions name, all names."""
 
     in_files: Counter[str]
     in_log: int
+    in_feedback: int
     live: set[str]
     every: tuple[str, ...]
     copies: int
@@ -25,7 +26,7 @@ class Found:
     @property
     def total(self) -> int:
         """Hits in all."""
-        return self.in_files.total() + self.in_log + self.copies
+        return self.in_files.total() + self.in_log + self.in_feedback + self.copies
 
     @property
     def old(self) -> list[str]:
@@ -35,7 +36,9 @@ class Found:
     @property
     def fresh(self) -> bool:
         """Whether the person was anywhere but in old files of tables and in what cannot change."""
-        return bool(self.in_log or {name for name in self.in_files if not is_bound(name)}.difference(self.old))
+        return bool(
+            self.in_log or self.in_feedback or {name for name in self.in_files if not is_bound(name)}.difference(self.old)
+        )
 
     def by_place(self) -> Counter[str]:
         """Hits per place, places without any among them."""
@@ -43,6 +46,7 @@ class Found:
         for name, count in self.in_files.items():
             counts[place_of(name, self.live)] += count
         counts[REQUESTS] = self.in_log
+        counts[FEEDBACK] = self.in_feedback
         counts[COPIES] = self.copies
         return counts
 

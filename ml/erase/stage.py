@@ -19,6 +19,7 @@ from ml.erase.records import Erased, Touched
 from ml.errors import ConfigError, DataError
 from ml.pages import validation
 from ml.records import Registered
+from ml.requests import feedback
 from ml.snapshot import REPORT, ROWS
 
 log = logging.getLogger(__name__)
@@ -113,20 +114,25 @@ def _recognised(context: Context, asked: Asked) -> Person:
 
 
 def _search(context: Context, person: Person) -> Found:
+    in_log, in_feedback = _in_log(context, person)
     return Found(
         in_files=search.everywhere(context.store, person),
-        in_log=_in_log(context, person),
+        in_log=in_log,
+        in_feedback=in_feedback,
         live=files.live(context),
         every=tuple(context.store.names()),
         copies=search.copies(context.store, person),
     )
 
 
-def _in_log(context: Context, person: Person, *, remove: bool = False) -> int:
+def _in_log(context: Context, person: Person, *, remove: bool = False) -> tuple[int, int]:
+    """Rows of the request log, and feedback about them."""
     keys = person.columns["_key"] | (person.names if person.column == person.key else frozenset())
     texts = [text for text in person.texts if len(text) >= LEAST_TEXT]
     settings = context.settings
-    return requests.about(settings.database_url, settings.spool, context.problem.name, keys, texts, remove=remove)
+    url, name = settings.database_url, context.problem.name
+    told = feedback.about(url, settings.spool, name, keys, person.names, remove=remove)  # first: the log says whose a request is
+    return requests.about(url, settings.spool, name, keys, texts, remove=remove), told
 
 
 def _erase(context: Context, person: Person, asked: Asked, before: Found) -> list[str]:

@@ -3,6 +3,5 @@
 from ml.labels.given import PEOPLE, Label, add, read, winning
 from ml.labels.known import known, known_labels
 from ml.labels.overlay import SOURCE, overlaid
-from ml.labels.value import checked, targets_of
 
-__all__ = ["PEOPLE", "SOURCE", "Label", "add", "checked", "known", "known_labels", "overlaid", "read", "targets_of", "winning"]
+__all__ = ["PEOPLE", "SOURCE", "Label", "add", "known", "known_labels", "overlaid", "read", "winning"]

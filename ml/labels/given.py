@@ -43,13 +43,13 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Label:
-    """What somebody said about a key.
+    """What somebody said about a key, or about an answered row without one.
 
-    `label` is JSON, see `value.checked`. `at` is when it became known to us; what comes with the `id` of another label is
+    `label` is JSON, see `targets.checked`. `at` is when it became known to us; what comes with the `id` of another label is
     the same label. `order` decides between labels of one moment: a replayed clock stands still.
     """
 
-    key: str
+    key: str | None
     label: Any
     source: Origin
     labeller: str
@@ -76,7 +76,7 @@ def add(context: Context, labels: Sequence[Label], *, by: str) -> int:
     """
     forgotten = privacy.forgotten(context.problem, context.store)
     named = forgotten.column == context.problem.source.key
-    kept = [one for one in labels if not (named and forgotten.holds(one.key))]
+    kept = [one for one in labels if one.key is None or not (named and forgotten.holds(one.key))]
     rows = _as_table(kept, context.problem.source.timezone)
     privacy.refuse_if_more(forgotten, context.problem, context.store)
     return append(context.table("labels"), rows, {"by": by}, once="_id")
@@ -96,7 +96,7 @@ def winning(context: Context, labels: pa.Table, moment: datetime) -> pa.Table:
     """The labels that count at a moment, one per key, in the order in which they became known."""
     counts = pa.array(context.problem.feedback.learn_from, pa.string())
     known = pc.and_(pc.less_equal(labels["_at"], pa.scalar(moment, MOMENT)), pc.is_in(labels["_source"], value_set=counts))
-    held = labels.filter(known)
+    held = labels.filter(pc.and_(known, pc.is_valid(labels["_key"])))
     held = held.append_column("_person", pc.is_in(held["_source"], value_set=pa.array(PEOPLE)))
     ordered = held.sort_by([(name, "ascending") for name in ("_person", "_at", "_order", "_id")])
     last = ordered.append_column("_place", pa.array(np.arange(ordered.num_rows))).group_by("_key").aggregate([("_place", "max")])

@@ -11,7 +11,6 @@ from ml import exclusions, targets
 from ml.context import Context
 from ml.labels import given
 from ml.labels.overlay import instants
-from ml.labels.value import targets_of
 from ml.tables import DAY
 from ml.targets import Floats
 from ml.window import Window
@@ -78,7 +77,9 @@ def _of_others(context: Context, earliest: date, keys: pa.Array, moment: datetim
     if not labels.num_rows:
         return
     wins = given.winning(context, labels.filter(pc.is_in(labels["_key"], keys)), moment)
-    values = targets_of([json.loads(text) for text in wins["_label"].to_pylist()], context.problem) if wins.num_rows else ()
+    values = (
+        targets.targets_of([json.loads(text) for text in wins["_label"].to_pylist()], context.problem) if wins.num_rows else ()
+    )
     columns = (wins[name].to_pylist() for name in ("_source", "_at", "_key"))
     for whose, at, key, label in zip(*columns, values, strict=True):
         yield whose in given.PEOPLE, at, key, label

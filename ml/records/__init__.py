@@ -16,6 +16,7 @@ from ml.records.evaluation import (
     Scores,
 )
 from ml.records.export import Exported
+from ml.records.feedback import Fed, Queued
 from ml.records.record import Record
 from ml.records.rehearsal import Changed, Difference, Effort, Efforts, Growth, Load, Loaded, Performance, Rehearsed, Step
 from ml.records.search import FoldScores, Tuned
@@ -24,9 +25,10 @@ from ml.window import Window
 
 __all__ = [
     "Answer", "Changed", "Compared", "Decided", "Deployed", "Difference", "DriftFinding", "Effect", "Effort", "Efforts",
-    "Evaluated", "Example", "Exported", "FoldScores", "Followed", "Gap", "Growth", "Ingested", "Interval", "Load", "Loaded",
-    "Monitored", "Part", "Performance", "Prepared", "Promoted", "Question", "Record", "Reference", "Registered", "Rehearsed",
-    "RollingOut", "Rule", "RuleResult", "Scores", "Step", "Trained", "Tuned", "Vacuumed", "Validated", "Verdict",
+    "Evaluated", "Example", "Exported", "Fed", "FoldScores", "Followed", "Gap", "Growth", "Ingested", "Interval", "Load",
+    "Loaded", "Monitored", "Part", "Performance", "Prepared", "Promoted", "Question", "Queued", "Record", "Reference",
+    "Registered", "Rehearsed", "RollingOut", "Rule", "RuleResult", "Scores", "Step", "Trained", "Tuned", "Vacuumed",
+    "Validated", "Verdict",
 ]  # fmt: skip
 
 

@@ -1,4 +1,7 @@
-"""The request log: every answered row, as it was asked and as it was answered; a table in PostgreSQL, and files on the way."""
+"""The request log: every answered row, as it was asked and as it was answered; a table in PostgreSQL, and files on the way.
+
+What people told about the answers stands beside it, see `requests.feedback`.
+"""
 
 from ml.requests.record import SCHEMA, SHADOW, Answered, Logged, Request, lines, scores_of, several_of, typed
 from ml.requests.spool import Numbers, Spool

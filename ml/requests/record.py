@@ -71,15 +71,15 @@ def lines(request: Request) -> bytes:
 
     Raises: ValueError: a value that no JSON text can hold, half a surrogate pair say.
     """
-    before, after = f"{_escaped(request.request_id)}\t", f"\t{request.arm}\t{request.problem}\t{request.version}\t"
+    before, after = f"{escaped(request.request_id)}\t", f"\t{request.arm}\t{request.problem}\t{request.version}\t"
     after += f"{request.served_at.isoformat()}\t"
     made = []
     for position, (key, row, answer) in enumerate(zip(request.keys, request.rows, request.answers, strict=True)):
         score, decision = answer["score"], answer["decision"]
         said = f"{float(score)!r}\t" if score is not None else "\\N\t"
         said += ("t\t" if decision else "f\t") if isinstance(decision, bool) else "\\N\t"
-        said += f"{_escaped(several_of(answer) or '')}\t" if "scores" in answer else "\\N\t"
-        named = "\\N" if key is None else _escaped(key)
+        said += f"{escaped(several_of(answer) or '')}\t" if "scores" in answer else "\\N\t"
+        named = "\\N" if key is None else escaped(key)
         # JSON spells tabs and line ends, so of what COPY takes for its own only the backslash is left
         made.append(f"{before}{position}{after}{named}\t{said}".encode() + _json(row).replace(b"\\", rb"\\") + b"\n")
     return b"".join(made)
@@ -147,5 +147,6 @@ _MEANT = {rb"\\": b"\\", rb"\t": b"\t", rb"\n": b"\n", rb"\r": b"\r"}
 _SPELT = re.compile(rb"\\[\\tnr]")
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """A text as COPY takes it."""
     return text.translate(_ESCAPES) if not text.isalnum() else text

@@ -12,11 +12,9 @@ import secrets
 import struct
 import threading
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
-
-from ml.requests.record import KEY, PROBLEM, ROW, fields, unescaped
 
 ROWS = ".rows1"  # the number goes up when COLUMNS change: other files are not ours to read
 NUMBERS = ".numbers"
@@ -207,8 +205,8 @@ def numbers(folder: Path) -> tuple[Numbers, str]:
     return total, reason
 
 
-def scrub(folder: Path, problem: str, keys: Collection[str], texts: Sequence[bytes], *, remove: bool) -> int:
-    """How many waiting rows carry one of the keys or hold one of the texts, as JSON spells them; blanks them when asked to.
+def scrub(folder: Path, meant: Callable[[bytes], bool], *, remove: bool) -> int:
+    """How many waiting lines are meant; blanks them when asked to.
 
     Lines are overwritten where they stand, for their process may be writing behind them.
     """
@@ -220,7 +218,7 @@ def scrub(folder: Path, problem: str, keys: Collection[str], texts: Sequence[byt
             continue
         try:
             for start, line in _lines(os.pread(file, os.fstat(file).st_size, 0)):
-                if _is_about(line, problem, keys, texts):
+                if meant(line):
                     num_rows += 1
                     if remove:
                         os.pwrite(file, b" " * len(line), start)
@@ -234,14 +232,6 @@ def _lines(data: bytes) -> Iterator[tuple[int, bytes]]:
     while (end := data.find(b"\n", start)) >= 0:
         yield start, data[start:end]
         start = end + 1
-
-
-def _is_about(line: bytes, problem: str, keys: Collection[str], texts: Sequence[bytes]) -> bool:
-    values = fields(line)
-    if len(values) <= ROW or values[PROBLEM] != problem.encode():
-        return False
-    row = values[ROW].replace(rb"\\", b"\\")
-    return unescaped(values[KEY]) in keys or any(text in row for text in texts)
 
 
 def _unowned(path: Path) -> int | None:

@@ -14,7 +14,22 @@ import pyarrow.csv
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class that psycopg2 spells small
 
 from ml.database import connect, never_made
-from ml.requests.record import COLUMNS, SCHEMA, SERVED_AT, SHADOW, Answered, Logged, Request, answer_of, fields, lines
+from ml.requests.record import (
+    COLUMNS,
+    KEY,
+    PROBLEM,
+    ROW,
+    SCHEMA,
+    SERVED_AT,
+    SHADOW,
+    Answered,
+    Logged,
+    Request,
+    answer_of,
+    fields,
+    lines,
+    unescaped,
+)  # fmt: skip
 from ml.requests.spool import scrub
 
 BLOCK_BYTES = 64 * 2**20  # a row must fit into one block, and no request is larger than half of it
@@ -188,7 +203,8 @@ def about(
     spelt = [json.dumps(text, ensure_ascii=False)[1:-1] for text in texts]
     with closing(connect(database_url)) as connection, connection, connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", (LOCK, ERASING))  # no row is between file and table now
-        num_rows = scrub(spool, problem, set(keys), [text.encode() for text in spelt], remove=remove)
+        held = [text.encode() for text in spelt]
+        num_rows = scrub(spool, lambda line: _is_about(line, problem, set(keys), held), remove=remove)
         cursor.execute(f"{what} WHERE problem = %s AND (key = ANY(%s) OR {inside})", [problem, list(keys), spelt])
         return num_rows + int(cursor.rowcount)
 
@@ -208,3 +224,11 @@ def _copy(connection: Connection, data: bytes) -> None:
 def _days(data: bytes) -> set[date]:
     moments = (fields(line)[SERVED_AT].decode() for line in data.splitlines())
     return {datetime.fromisoformat(moment).astimezone(UTC).date() for moment in set(moments)}
+
+
+def _is_about(line: bytes, problem: str, keys: Collection[str], texts: Sequence[bytes]) -> bool:
+    values = fields(line)
+    if len(values) <= ROW or values[PROBLEM] != problem.encode():
+        return False
+    row = values[ROW].replace(rb"\\", b"\\")
+    return unescaped(values[KEY]) in keys or any(text in row for text in texts)

@@ -39,15 +39,16 @@ class Client:
     until: float = math.inf  # moment, in seconds since 1970, after which the token must be looked at again
 
 
-ANYBODY = Client("anybody", ("predict",))
-PIPELINE = Client("pipeline", ("predict", "deploy"))
+ANYBODY = Client("anybody", ("predict", "feedback"))
+PIPELINE = Client("pipeline", ("predict", "feedback", "deploy"))
+DOING: dict[Scope, str] = {"predict": "predict", "feedback": "give feedback", "deploy": "deploy"}
 
 
 class Access:
     """Lets in who may; what is known of keys is kept in a file, for starts without the database.
 
-    Open, that is predictions for whoever reaches the port, only where all of this holds: the address is of the loopback, no
-    key was ever made, no identity provider is set. Changing versions always takes a token or key that may.
+    Open, that is predictions and feedback for whoever reaches the port, only where all of this holds: the address is of the
+    loopback, no key was ever made, no identity provider is set. Changing versions always takes a token or key that may.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -86,13 +87,15 @@ class Access:
         Raises: HTTPException: 401 for a missing or unknown key, 403 for one that does not allow this, 429 for too many
             requests, with Retry-After; 503 while nobody knows what keys there are.
         """
-        if scope == "predict" and self.open:
+        if scope != "deploy" and self.open:
             return ANYBODY
         client = self._cache.get(authorization or "")
         if client is None or time.time() > client.until:
             client = self._known(authorization or "", scope)
         if scope not in client.scopes:
-            raise HTTPException(403, f"The key of {client.name!r} does not allow to {scope}. Ask for one whose scopes hold it.")
+            raise HTTPException(
+                403, f"The key of {client.name!r} does not allow to {DOING[scope]}. Ask for one with the scope {scope!r}."
+            )
         if client.per_minute and (wait_s := self._limits.wait_s(client.key_id, client.per_minute)):
             told = f"{client.name!r} may send {client.per_minute} requests a minute. Wait {wait_s:.1f} s, then go on."
             raise HTTPException(429, told, headers={"Retry-After": str(math.ceil(wait_s))})

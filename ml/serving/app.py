@@ -7,18 +7,17 @@ version needs the token. Every answer that is not 2xx is {"error": "..."}.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
-from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from ml.errors import DataError, EvergreenError
-from ml.serving import describe, metrics, protocols
+from ml.errors import EvergreenError
+from ml.serving import describe, feedback, metrics, protocols
 from ml.serving.answer import parse, reply
-from ml.serving.http import body_of, failure, failures, read_body
+from ml.serving.http import body_of, failure, failures, read_body, read_json
 from ml.serving.protocols import tfgrpc
 from ml.serving.routing import ENTITY_HEADER
 from ml.serving.schemas import Answer, Question, Trying, Version
@@ -26,7 +25,6 @@ from ml.serving.service import Service
 from ml.settings import Settings
 from ml.store import store_of
 
-M = TypeVar("M", bound=BaseModel)
 OWN = "Predictions"
 
 
@@ -50,6 +48,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     )
     _handle_errors(app)
     _routes(app, held)
+    feedback.add(app, held)
     _moves(app, held)
     protocols.add(app, held)
     return app
@@ -122,7 +121,7 @@ def _moves(app: FastAPI, service: Service) -> None:
         worker of the service; the answer comes when none answers with the one before any more."""
         service.access.authorise(request.headers)
         service.problem(problem)
-        wanted = _read(await read_body(request), Version, _VERSION)
+        wanted = read_json(await read_body(request), Version, _VERSION)
         return describe.short(await service.move(problem, lambda live: live.serve(wanted, "deploy")))
 
     @app.put(
@@ -136,7 +135,7 @@ def _moves(app: FastAPI, service: Service) -> None:
         """It looks on, or answers its share of entities, in every worker; a guardrail that it breaks ends that at once."""
         service.access.authorise(request.headers)
         service.problem(problem)
-        wanted = _read(await read_body(request), Trying, _TRYING)
+        wanted = read_json(await read_body(request), Trying, _TRYING)
         return describe.short(await service.move(problem, lambda live: live.attempt(wanted.version, wanted.plan, "deploy")))
 
     @app.delete(
@@ -155,14 +154,6 @@ def _moves(app: FastAPI, service: Service) -> None:
 _VERSION = '{"version": 3, "run_key": "...", "model_digest": "<sha256>"}'
 _PLAN = '{"id": "...", "mode": "canary", "challenger": {"version": 4, ...}, "share": 0.05}'
 _TRYING = f'{{"version": {{"version": 3, ...}}, "plan": {_PLAN}}}'
-
-
-def _read(body: bytes, kind: type[M], shape: str) -> M:
-    try:
-        return kind.model_validate_json(body)
-    except ValidationError as error:
-        what = "; ".join(f"{'.'.join(map(str, detail['loc'])) or 'body'}: {detail['msg']}" for detail in error.errors())
-        raise DataError(f"{what}. Send {shape}.") from error
 
 
 def _handle_errors(app: FastAPI) -> None:

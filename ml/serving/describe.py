@@ -9,19 +9,25 @@ from ml.serving.loaded import Model
 from ml.serving.log import Counts
 
 
-def health(live: Mapping[str, LiveModel], broken: Mapping[str, str], log: Counts, ledger: str) -> dict[str, Any]:
-    """Everything a person on call asks first; `complaints` is empty when all is well."""
+def health(live: Mapping[str, LiveModel], broken: Mapping[str, str], logs: Mapping[str, Counts], ledger: str) -> dict[str, Any]:
+    """Everything a person on call asks first; `complaints` is empty when all is well.
+
+    Args:
+        logs: rows of the request log, `log`, and of what people told, `feedback`.
+    """
     complaints = [f"problem {name}: {why}" for name, why in broken.items()]
     complaints += [f"ledger: {ledger}"] if ledger else []
-    complaints += [f"request log: {log['error']}"] if log["error"] else []
-    complaints += [f"request log: {log['dropped']} rows dropped"] if log["dropped"] else []
+    for name, counts in logs.items():
+        what = {"log": "request log"}.get(name, name)
+        complaints += [f"{what}: {counts['error']}"] if counts["error"] else []
+        complaints += [f"{what}: {counts['dropped']} rows dropped"] if counts["dropped"] else []
     for name, one in live.items():
         complaints += [f"{name}: {why}" for why in (one.complaint, one.note_complaint) if why]
     return {
         "status": "complaints" if complaints else "ok",
         "complaints": complaints,
         "problems": {name: short(one) for name, one in live.items()},
-        "log": log,
+        **logs,
         "pid": os.getpid(),
     }
 

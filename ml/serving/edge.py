@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fastapi import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ml.keys import Scope as Asking
 from ml.serving import metrics, telemetry
 
 if TYPE_CHECKING:
@@ -81,4 +82,5 @@ class Edge:
         if path in PUBLIC or path.startswith(PUBLIC_BELOW) or scope["method"] == "OPTIONS":
             return
         given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        self._access.admit(given.decode("latin-1"), "deploy" if scope["method"] in CHANGING else "predict")
+        wanted: Asking = "deploy" if scope["method"] in CHANGING else "feedback" if path.endswith("/feedback") else "predict"
+        self._access.admit(given.decode("latin-1"), wanted)

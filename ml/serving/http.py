@@ -1,16 +1,17 @@
 """What every HTTP route of the service shares: the size of a body, the status of an error, and how both are documented."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from ml.errors import ConfigError, DataError, EvergreenError, RefusedError, TransientError
 from ml.serving.answer import TooLargeError
 from ml.serving.schemas import Failure
 
+M = TypeVar("M", bound=BaseModel)
 MAX_BODY_BYTES = 32 * 2**20
 STATUS: dict[type[Exception], int] = {
     TooLargeError: 413,
@@ -52,6 +53,19 @@ def body_of(model: type[BaseModel]) -> dict[str, Any]:
     """Documents a JSON body that is read by hand, because its size is checked first; `describe.openapi` lifts its `$defs`."""
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def read_json(body: bytes, kind: type[M], shape: str) -> M:
+    """A checked body.
+
+    Raises: DataError: another shape; names the fields.
+    """
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False)[:3]
+        what = "; ".join(f"{'.'.join(map(str, detail['loc'])) or 'body'}: {detail['msg']}" for detail in found)
+        raise DataError(f"{what}. Send {shape}.") from error
 
 
 async def read_body(request: Request) -> bytes:

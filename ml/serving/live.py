@@ -148,6 +148,10 @@ class LiveModel:
             self._forgotten, self._asked_at = privacy.forgotten(self.problem, self._store), now
         return self._forgotten if self._forgotten.tokens else None
 
+    def hidden_key(self, key: str) -> str:
+        """A key as the request log and the tables hold it."""
+        return str(self._redactor(self.problem.privacy.redact).value(self.problem.source.key, key))
+
     def note(self) -> Version | None:
         """What served last, as this service wrote down, else as the store says; None when nothing was, or it is unreadable."""
         if self.last is not None:

@@ -5,7 +5,7 @@ that folder, and whoever is asked adds them up.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 from ml.errors import EvergreenError
 from ml.records import Monitored
 from ml.requests import Request
+from ml.requests.feedback import Said
 from ml.store import Store
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _answers = Histogram(
 )
 _rows = Counter("evergreen_answered_rows", "rows that were answered", ARM, registry=_own)
 _responses = Counter("evergreen_http_responses", "responses by protocol and status", ("protocol", "status"), registry=_own)
+_told = Counter("evergreen_feedback", "feedback that was taken", ("problem", "kind"), registry=_own)
 _known: dict[tuple[str, int, str], tuple[Histogram, Counter]] = {}
 _counted: dict[tuple[str, int], Counter] = {}
 
@@ -44,6 +46,12 @@ def answered(request: Request, seconds: float) -> None:
         found = _known[name] = _answers.labels(*labels), _rows.labels(*labels)
     found[0].observe(seconds)
     found[1].inc(len(request.rows))
+
+
+def told(said: Sequence[Said]) -> None:
+    """Count feedback."""
+    for one in said:
+        _told.labels(one.problem, one.source).inc()
 
 
 def responded(protocol: str, status: int) -> None:

@@ -1,9 +1,9 @@
 """What goes over the wire, for the documentation page and for bodies that are read."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Version(BaseModel):
@@ -87,6 +87,49 @@ class Answer(BaseModel):
     version: int
     request_id: str = Field(description="names this request in the request log")
     predictions: list[Prediction]
+
+
+class Said(BaseModel):
+    """What somebody tells about one answered row: that the answer is right, that it is wrong, or what is right."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    request_id: str | None = Field(None, min_length=1, max_length=200, description="of the answer; or say the row's `key`")
+    position: int = Field(0, ge=0, lt=10_000, description="of the row in its request, from 0")
+    key: str | int | None = Field(None, description="the row's name, as it was asked with")
+    verdict: Literal["right", "wrong"] | None = Field(None, description="on the answer; or say the `label`")
+    label: Any = Field(
+        None,
+        description="the right answer: true or false, a class, a number; of several outputs an object with all of them, "
+        "or the list of the labels that hold",
+    )
+    kind: Literal["feedback", "outcome"] = Field(
+        "feedback", description="feedback: a person says so; outcome: a program tells what happened"
+    )
+    by: str = Field("", max_length=200, description="who says so; by default the client whose key is used")
+    id: str | None = Field(None, min_length=1, max_length=200, description="your name of this; sent again, it counts once")
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        if self.request_id is None and self.key is None:
+            raise ValueError("say which row is meant, by request_id or key")
+        if (self.verdict is None) == (self.label is None):
+            raise ValueError("say either a verdict or the label")
+        return self
+
+
+class Feedback(BaseModel):
+    """What is told about answers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    feedback: list[Said] = Field(min_length=1, max_length=10_000, description="one object per answered row")
+
+
+class Taken(BaseModel):
+    """Feedback that was kept."""
+
+    problem: str
+    taken: int
+    ids: list[str] = Field(description="names of what was told, in its order")
 
 
 class Failure(BaseModel):

@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI, HTTPException
 
 from ml import problem as problems
+from ml.privacy import Forgotten
 from ml.requests import Request
 from ml.serving import describe, metrics
 from ml.serving.access import Access
@@ -17,7 +18,7 @@ from ml.serving.answer import FEW_ROWS, Rows, answer, fitting, request, seen
 from ml.serving.champions import Champions
 from ml.serving.live import LiveModel
 from ml.serving.loaded import Model, State
-from ml.serving.log import RequestLog, sampled
+from ml.serving.log import FeedbackLog, RequestLog, sampled
 from ml.serving.moves import Moves
 from ml.serving.pressure import Pressure
 from ml.serving.routing import Asked, Routing
@@ -57,9 +58,9 @@ class Service:
     async def running(self, _app: FastAPI) -> AsyncIterator[None]:
         """From the first champion loaded to the last row of the request log written."""
         spool, limit_bytes = self.settings.spool, self.settings.spool_mb * 2**20
-        self.log = RequestLog(
-            self.settings.database_url, spool, lambda name: self.live[name].forgotten(), limit_bytes=limit_bytes
-        )
+        url = self.settings.database_url
+        self.log = RequestLog(url, spool, self._forgotten, limit_bytes=limit_bytes)
+        self.feedback = FeedbackLog(url, spool, self._forgotten, limit_bytes=limit_bytes)
         await asyncio.to_thread(self.starter.start)
         await asyncio.to_thread(self.access.start)
         self.watch.start()
@@ -73,6 +74,7 @@ class Service:
         self.batching.shutdown()
         self.loading.shutdown()
         await asyncio.to_thread(self.log.close)
+        await asyncio.to_thread(self.feedback.close)
 
     def problem(self, name: str) -> LiveModel:
         """The live model of a problem, 404 for an unknown one; a problem file that came after the start is found here."""
@@ -102,7 +104,9 @@ class Service:
 
     def health(self) -> dict[str, Any]:
         """What this worker says about itself."""
-        told = describe.health(self.live, self.broken, self.log.counts, self.starter.ledger_complaint)
+        told = describe.health(
+            self.live, self.broken, {"log": self.log.counts, "feedback": self.feedback.counts}, self.starter.ledger_complaint
+        )
         return describe.with_access(told, self.access.about(), self.access.complaint)
 
     async def move(self, name: str, action: Callable[[LiveModel], object]) -> LiveModel:
@@ -161,6 +165,9 @@ class Service:
                 columns = seen(model, rows)
                 return request(model, rows, columns, await model.batcher.scores(columns, self.batching), name, now)
             return await asyncio.get_running_loop().run_in_executor(self.scoring, answer, model, rows, name, now)
+
+    def _forgotten(self, name: str) -> Forgotten | None:
+        return self.live[name].forgotten()
 
     def _find(self, name: str) -> bool:
         """Look for the file of a problem that came after the start."""

@@ -20,6 +20,7 @@ from ml.context import Context
 from ml.ledger import Champion, Ledger
 from ml.records import Trained
 from ml.registry import Data, Registry, Run
+from ml.requests import feedback
 from ml.snapshot import REPORT
 
 NIGHT = datetime(2016, 3, 1, 3, tzinfo=UTC)
@@ -125,6 +126,30 @@ class World:
             cursor.execute("SELECT key, row FROM request_log ORDER BY served_at, position")
             return cursor.fetchall()
 
+    def tell(self, customer: str) -> None:
+        """Feedback about one of a customer's loans by its key, and about somebody else's by the customer."""
+        about = {"request_id": None, "position": 0, "verdict": "wrong", "label": None, "source": "feedback"}
+        told = [
+            feedback.Said(
+                self.name,
+                f"{customer} {key}",
+                key,
+                labeller=by,
+                received_at=NIGHT,
+                ordinal=place,
+                **about,  # type: ignore[arg-type]
+            )
+            for place, (key, by) in enumerate([(self.loans[customer][0], "anna"), ("another loan", customer)])
+        ]
+        with closing(database.connect(self.database_url)) as connection:
+            feedback.append_lines(connection, b"".join(map(feedback.line, told)))
+
+    def told(self) -> set[str]:
+        """Ids of the feedback that is there."""
+        with closing(psycopg2.connect(self.database_url)) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT id FROM feedback")
+            return {name for (name,) in cursor.fetchall()}
+
     def ask(self, keys: list[str | None], stories: list[str]) -> None:
         rows = [{"city": "Oslo", "amount": 1.0, "story": story} for story in stories]
         size = len(keys)
@@ -155,6 +180,7 @@ def make(world: World) -> World:
     said = [labels.Label(loan, True, "labelling", "anna", NIGHT) for one in world.customers for loan in world.loans[one]]
     labels.add(first, said, by="tests")
     for customer in world.customers:
+        world.tell(customer)
         pages(first, world, customer)
         world.ask([world.loans[customer][0], None, None], [world.stories[customer][0], world.stories[customer][1], "short"])
     first.store.write(first.name(REPORT), b"<html>no values")

@@ -89,7 +89,7 @@ MORE_PEOPLE = [pytest.param(*one, marks=pytest.mark.slow) for one in [*(("disk",
 def test_nothing_of_a_person_is_left_and_nobody_else_is_touched(worlds, where, customer):
     world = worlds(where)
     assert leaks(world, customer)  # the brute force can find
-    others, logged = rows_of_others(world, customer), world.logged()
+    others, logged, told = rows_of_others(world, customer), world.logged(), world.told()
     done = run(world, customer, why="ticket 17", now=True)
     assert unexplained(world, customer, done) == {}
     # the run's own page of that name has values of others: they must not follow an erasure into MLflow
@@ -97,6 +97,7 @@ def test_nothing_of_a_person_is_left_and_nobody_else_is_touched(worlds, where, c
     assert rows_of_others(world, customer) == others
     gone = [row for row in logged if row not in world.logged()]
     assert {key for key, _ in gone} == {world.loans[customer][0], None} and len(gone) == 2
+    assert told - world.told() == {f"{customer} {world.loans[customer][0]}", f"{customer} another loan"}
     assert done.found > len(world.loans[customer])
     assert {run.run_key: run.champion for run in done.runs}.items() >= {"night-1": True, "night-2": False}.items()
     assert done.runs[0].versions == (1,) and sum(done.runs[0].rows.values()) > 0

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml import database, exclusions, labels, prepare, privacy
+from ml import database, exclusions, labels, prepare, privacy, targets
 from ml import problem as problems
 from ml import settings as settings_
 from ml.context import Context
@@ -135,11 +135,11 @@ def test_labels_that_come_late_twice_and_in_any_order_count_once(tmp_path_factor
 
 def test_several_outputs_and_classes_become_numbers_as_those_of_the_source_do():
     classes, several = problem_of("multiclass", classes=("x", "y")), problem_of("multilabel", label=("late", "lost"))
-    assert labels.targets_of(["y", "x"], classes).tolist() == [[0.0, 1.0], [1.0, 0.0]]
-    told = [labels.checked(["lost"], several), labels.checked({"late": 1, "lost": 0}, several)]
-    assert labels.targets_of(told, several).tolist() == [[0.0, 1.0], [1.0, 0.0]]
+    assert targets.targets_of(["y", "x"], classes).tolist() == [[0.0, 1.0], [1.0, 0.0]]
+    told = [targets.checked(["lost"], several), targets.checked({"late": 1, "lost": 0}, several)]
+    assert targets.targets_of(told, several).tolist() == [[0.0, 1.0], [1.0, 0.0]]
     numbers = problem_of("vector_regression", label=("late", "lost"))
-    assert labels.targets_of([labels.checked({"late": 1, "lost": 2.5}, numbers)], numbers).tolist() == [[1.0, 2.5]]
+    assert targets.targets_of([targets.checked({"late": 1, "lost": 2.5}, numbers)], numbers).tolist() == [[1.0, 2.5]]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_several_outputs_and_classes_become_numbers_as_those_of_the_source_do():
 )  # fmt: skip
 def test_what_is_no_label_is_refused_and_told(task, about, value):
     with pytest.raises(DataError, match="is no label of late"):
-        labels.checked(value, problem_of(task, **about) if task != "binary" else make_problem("late"))
+        targets.checked(value, problem_of(task, **about) if task != "binary" else make_problem("late"))
 
 
 def test_labels_of_erased_people_are_not_written(tmp_path):

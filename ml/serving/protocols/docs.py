@@ -38,7 +38,7 @@ def openapi(app: FastAPI, models: dict[str, Model]) -> dict[str, Any]:
     """The description of every route; bodies carry one example per problem that answers."""
     content = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     schemas = content.setdefault("components", {}).setdefault("schemas", {})
-    makers = {"/predict": _rows, "/infer": v2.example, ":predict": tfserving.example}
+    makers = {"/predict": _rows, "/feedback": _told_of, "/infer": v2.example, ":predict": tfserving.example}
     for path, operations in content["paths"].items():
         for operation in operations.values():
             if operation["responses"].get("422", {}).get("description") == "Validation Error":
@@ -61,6 +61,10 @@ def openapi(app: FastAPI, models: dict[str, Model]) -> dict[str, Any]:
 
 def _rows(scorer: Scorer) -> dict[str, Any]:
     return {"rows": [{"key": "my-1"} | row for row in scorer.example["rows"][:1]]}
+
+
+def _told_of(scorer: Scorer) -> dict[str, Any]:
+    return {"feedback": [{"key": "my-1", "verdict": "right"}]}
 
 
 def _groups(content: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:

@@ -11,7 +11,8 @@ import pyarrow as pa
 from scipy import stats
 
 from ml import drift
-from ml.monitor.evidence import LEARNED_ROWS, Evidence, Labelled, Reference
+from ml.monitor.answers import Labelled
+from ml.monitor.evidence import LEARNED_ROWS, Evidence, Reference
 from ml.problem import Drift, Problem
 from ml.records import Interval
 

@@ -15,7 +15,8 @@ from scipy.spatial.distance import jensenshannon
 
 from ml import drift
 from ml.monitor import judge
-from ml.monitor.evidence import Evidence, Labelled, Reference
+from ml.monitor.answers import Labelled
+from ml.monitor.evidence import Evidence, Reference
 from ml.monitor.page import NATURAL, drift_section
 from ml.problem import Drift, Feature, Problem
 from ml.records import DriftFinding, Interval

@@ -12,7 +12,9 @@ import pytest
 from ml import problem as problems
 from ml.drift import Days, Ints
 from ml.monitor import shifts
-from ml.monitor.evidence import LEARNED_ROWS, Evidence, Labelled, Reference, choose
+from ml.monitor.answers import Labelled
+from ml.monitor.evidence import LEARNED_ROWS, Evidence, Reference
+from ml.monitor.sample import choose
 from ml.problem import Problem
 from ml.records import DriftFinding
 

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from scipy import stats
 
 from ml.monitor import judge
-from ml.monitor.evidence import Evidence, Labelled, Reference
+from ml.monitor.answers import Labelled
+from ml.monitor.evidence import Evidence, Reference
 from ml.problem import Drift, Problem
 from ml.records import DriftFinding
 

@@ -25,14 +25,13 @@ def of_scores(known: Labelled, evidence: Evidence, problem: Problem) -> list[Dri
 def _means(known: Labelled, evidence: Evidence, problem: Problem) -> list[DriftFinding]:
     """Per output, whether the mean of the scores is that of the labels; numbers are measured in their own deviations."""
     labels, scores = outputs(known.labels, problem), outputs(known.scores, problem)
-    policy = problem.drift
     each = level(problem) / len(labels)
     tested, days = evidence.reference.tested, known.days
     before = outputs(tested.scores - tested.labels, problem) if tested else {}
     findings = []
     for name, truth in labels.items():
         unit = (float(truth.std()) or 1.0) if problem.task.label == "number" else 1.0
-        gap = over_days((scores[name] - truth) / unit, days, policy.confidence)
+        gap = over_days((scores[name] - truth) / unit, days, problem.gate.confidence)
         if tested:
             gap = _widened(gap, before[name] / unit, tested.days, days)
         findings.append(_finding(name.replace(SCORE, "calibration"), gap, (scores[name], truth), problem, limit=each))
@@ -75,11 +74,11 @@ def _finding(subject: str, gap: Interval, pair: tuple[Floats, Floats], problem: 
 
 def _slope(known: Labelled, problem: Problem) -> DriftFinding:
     """How much of the differences between scores is true; the gate's limit holds in service too."""
-    policy, limit, numbers = problem.drift, problem.gate.calibration_slope, problem.task.label == "number"
+    limit, numbers = problem.gate.calibration_slope, problem.task.label == "number"
     unit = np.where(known.labels.std(axis=0) > 0, known.labels.std(axis=0), 1.0) if numbers else 1.0
     blocks = Draws.over(known.days, len(known.labels)).blocks
     found = metrics.calibration_slope(
-        known.labels / unit, known.scores / unit, blocks, probabilities=not numbers, confidence=policy.confidence
+        known.labels / unit, known.scores / unit, blocks, probabilities=not numbers, confidence=problem.gate.confidence
     )
     if math.isnan(found.value):
         return unknown("concept", SLOPE, "known labels or scores do not vary")

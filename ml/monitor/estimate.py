@@ -209,7 +209,7 @@ def _by_day(tested: Side, truth: Truth, name: str, learn: Learn) -> tuple[Floats
 def _interval(value: float, error: float, freedom: int, problem: Problem) -> Interval:
     from scipy.special import stdtrit
 
-    half = float(stdtrit(freedom, (1 + problem.drift.confidence) / 2)) * error
+    half = float(stdtrit(freedom, (1 + problem.gate.confidence) / 2)) * error
     low, high = metrics.bounds(problem.success.metric)
     return Interval(value=value, low=max(value - half, low), high=min(value + half, high), error=error, freedom=freedom)
 

@@ -34,7 +34,7 @@ def _quality(known: Labelled, promised: Interval | None, problem: Problem) -> Dr
     name, policy = problem.success.metric, problem.drift
     if promised is None or math.isnan(promised.value):
         return unknown("concept", name, f"the champion's evaluation promised no {name}")
-    found = live(known, promised, name, policy.confidence)
+    found = live(known, promised, name, problem.gate.confidence)
     if math.isnan(found.value):
         return unknown("concept", name, f"{name} is not defined: all {len(known.labels)} known labels are the same")
     worse, p_value = drop(found, promised, name)
@@ -48,4 +48,4 @@ def cost_gap(known: Labelled, evaluated: Evaluated | None, problem: Problem) -> 
         return None
     yes, cost = known.scores >= evaluated.threshold, problem.success.cost
     costs = np.where(yes, cost.false_positive * (1 - known.labels), cost.false_negative * known.labels)
-    return over_days(costs - evaluated.costs["chosen"], known.days, problem.drift.confidence)
+    return over_days(costs - evaluated.costs["chosen"], known.days, problem.gate.confidence)

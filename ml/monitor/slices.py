@@ -34,7 +34,7 @@ def of_slices(known: Labelled, evidence: Evidence, problem: Problem) -> list[Dri
         inside = known.only(mask)
         if part not in promised or len(inside.labels) < policy.minimum_rows:
             continue
-        found = live(inside, promised[part], name, policy.confidence)
+        found = live(inside, promised[part], name, problem.gate.confidence)
         if not math.isnan(found.value):
             rows.append((part, inside, found, *drop(found, promised[part], name)))
     if not rows:

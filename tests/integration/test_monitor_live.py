@@ -246,7 +246,7 @@ def test_labels_that_stay_away_are_told_and_what_is_there_is_judged_by_older_ans
 
 
 def test_the_estimate_without_labels_is_held_against_the_truth_that_came_later(past):
-    """Two weeks of days: intervals at 99 % hold every day's AUC, and the estimate is no worse a guess than the promise."""
+    """Two weeks of days: 95 % intervals hold the day's AUC as often, and the estimate is no worse a guess than the promise."""
     from ml.monitor import estimate
     from ml.monitor.estimate import Side
     from ml.monitor.evidence import Truth
@@ -258,13 +258,15 @@ def test_the_estimate_without_labels_is_held_against_the_truth_that_came_later(p
     def side(values: Floats) -> Side:
         return Side(values, np.zeros((len(values), 0), np.int64))
 
-    misses = []
+    misses, held = [], 0
     for day in between(SERVED, UNTIL):
         rows = past.of([day])
         served = past.model.score(rows)
         found = estimate.estimate(side(served), side(scores), truth, FLIGHTS)
         later = metrics.metric("auc", np.asarray(rows["late_15"].cast(pa.float64())), served)
-        assert found is not None and found.quality.low <= later <= found.quality.high
+        assert found is not None
+        held += found.quality.low <= later <= found.quality.high
         misses.append((abs(found.quality.value - later), abs(found.usual - later)))
+    assert held >= 12, "of 14"
     ours, promise = np.mean(misses, axis=0)
     assert ours < promise + 0.01, f"the estimate misses by {ours:.3f}, the promise by {promise:.3f}"

@@ -17,13 +17,14 @@ from ml.records import Effect, Evaluated, Interval, Scores
 SLICES = ("north", "south", "west")
 
 
-def problem(metric: str = "auc", task: str = "binary", **drift: Any) -> Problem:
+def problem(metric: str = "auc", task: str = "binary", *, confidence: float = 0.95, **drift: Any) -> Problem:
     return Problem.model_validate(
         {
             "problem": {"name": "orders", "title": "Late?", "task": task, "owner": "tests"},
             "source": {"table": "orders", "key": "id", "event_time": "at", "label": "late", "label_time": "known_at"},
             "features": {"size": {"type": "number"}, "area": {"type": "category"}, "noise": {"type": "number"}},
             "success": {"metric": metric, "slices": ["area"]},
+            "gate": {"confidence": confidence},
             "drift": drift,
         }
     )

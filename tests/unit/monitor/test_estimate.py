@@ -65,7 +65,7 @@ def test_rows_that_are_harder_to_tell_apart_are_estimated_worse_and_usual_ones_a
 
 
 def test_the_interval_of_a_new_days_truth_holds_it_as_often_as_it_says():
-    held, number, policy = 0, 60, problem(false_alarms=0.6, false_alarm_days=1)
+    held, number, policy = 0, 60, problem(confidence=0.9)
     for seed in range(number):
         scores, labels = scored(4200, seed, num_days=7, between=0.5)
         truth = Truth(scores, labels, days_of(4200, 7), {})

@@ -11,6 +11,7 @@ from ml import settings
 from ml.cli.options import JsonOption, ProblemOption, show, table
 from ml.errors import DataError
 from ml.ledger import GENESIS, Entry, Ledger
+from ml.policy import DECIDED
 from ml.rollout import Rollout, under_way
 
 LONGEST = 100  # characters of what somebody said
@@ -59,8 +60,14 @@ def _said(entry: Entry) -> str:
         verdict = body["verdict"]
         broken = ", ".join(rule["rule"] for rule in verdict["rules"] if rule["holds"] is not True)
         return f"{verdict['decision']}: {broken}" if broken else str(verdict["decision"])
+    if entry.kind == DECIDED:
+        return _short(f"{'train' if body['train'] else 'skip'}: {body['why']}")
     given = next((str(body[name]) for name in ("why", "comment", "reason", "story") if body.get(name)), "")
-    said = " ".join(given.split())
+    return _short(given)
+
+
+def _short(text: str) -> str:
+    said = " ".join(text.split())
     return said if len(said) <= LONGEST else said[: LONGEST - 1] + "…"
 
 
@@ -131,9 +138,12 @@ def status(problem: ProblemOption, as_json: JsonOption = False) -> None:
     names = {"ledger": "champion by the ledger", "alias": "alias champion in MLflow", "service": "answering in the service"}
     told = [f"{names[place]}: {f'version {facts[place]}' if facts[place] else 'none'}" for place in names]
     versions = {facts[place] for place in names}
-    rollout = under_way(_ledger().entries(problem))
+    entries = _ledger().entries(problem)
+    rollout, decided = under_way(entries), next((one for one in reversed(entries) if one.kind == DECIDED), None)
+    facts |= {"decided": decided and {"run": decided.run_key, "at": decided.at.isoformat(), **decided.body}}
     facts |= {"step": rollout and rollout.step + 1, "order": rollout and rollout.order}
     told += ["They agree."] if len(versions) == 1 else _rollout_lines(facts["rollout"] or {}, rollout)
+    told += _decision_line(decided) if decided else []
     show(facts, as_json=as_json, text="\n".join(told))
     explained = rollout and (facts["ledger"], facts["service"]) == (rollout.challenger.version, rollout.previous.version)
     if len(versions) > 1 and not (explained and alias == facts["ledger"] and not (facts["rollout"] or {}).get("stopped")):
@@ -141,6 +151,12 @@ def status(problem: ProblemOption, as_json: JsonOption = False) -> None:
             f"Ledger, registry and service disagree about {problem}. `python -m ml deploy --problem {problem}` "
             "brings the service to the ledger's champion; the ledger leads, the alias follows."
         )
+
+
+def _decision_line(decided: Entry) -> list[str]:
+    """What the last night decided about training, and why."""
+    what = "trained" if decided.body["train"] else "did not train"
+    return [f"the night of {decided.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC {what}: {decided.body['why']}"]
 
 
 def _rollout_lines(seen: dict[str, Any], rollout: Rollout | None) -> list[str]:

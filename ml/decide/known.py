@@ -12,14 +12,14 @@ from pydantic import ValidationError
 from ml import exclusions, labels, targets, tuned
 from ml.context import Context
 from ml.ledger import Entry
-from ml.policy import Known
+from ml.policy import DECIDED, Known
 from ml.problem import Memory, Problem
 from ml.records import Ingested, Monitored, Prepared, Trained, Validated
 from ml.snapshot import PROBLEM
 from ml.tables import DAY
 from ml.window import Window, local_day
 
-DECIDED, VERDICT, DRIFT = "decided", "verdict", "retrain_asked"  # kinds of ledger entries
+VERDICT, DRIFT = "verdict", "retrain_asked"  # kinds of ledger entries
 MONTH = timedelta(days=30)
 UNIMPORTANT = {"watchdog", "checkpoint_seconds"}  # of [training]: when to save and to give up, not what is learned
 

@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 
 from ml import exclusions, policy, prepare, privacy, split
 from ml.context import Context
-from ml.decide.known import DECIDED, gather, options, stays
+from ml.decide.known import gather, options, stays
 from ml.errors import DataError
-from ml.policy import Decision, Known, Look, Option, compare
+from ml.policy import DECIDED, Decision, Known, Look, Option, compare
 from ml.records import Compared, Decided, Validated
 from ml.tables import DAY
 from ml.window import Window

@@ -7,6 +7,7 @@ from typing import Literal
 
 from ml.problem import Memory
 
+DECIDED = "decided"  # kind of ledger entries
 Rule = Literal[
     "first", "never", "unchanged", "drift", "edited", "nightly", "weekly", "longest", "too soon", "too little", "gain",
     "no gain", "given", "no drift", "not assessable", "budget",

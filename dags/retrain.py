@@ -108,8 +108,10 @@ def announce(problem: ProblemFile) -> Any:
     @task(outlets=[assets.candidate(problem.name)])
     def announce() -> dict[str, Any]:
         """Tick off the drift that asked for this, and start `promote` when a promotion, or a person's answer, is due."""
+        from ml import monitor
+
         context = edge.open_run(problem)
-        edge.answer_drift(context)
+        monitor.answer(context)
         return edge.announce(context, "promote", "approve")
 
     return announce()

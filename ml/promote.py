@@ -47,6 +47,28 @@ def run(context: Context, *, version: int | None = None, actor: str = AUTO, comm
     return _newest_due(context, ledger, actor)
 
 
+def rollback_due(context: Context) -> Promoted | None:
+    """Carry out the way back that the monitor asked for; None when none is due, or the champion has moved since.
+
+    Raises: RefusedError: it cannot be gone back to; nothing was moved, and it will not be tried again.
+    """
+    name, ledger = context.problem.name, context.ledger
+    for work in ledger.due(name, "rollback"):
+        move, champion = context.of_run(f"monitor-{work.key}"), ledger.champion(name)
+        begun = ledger.find(name, "rollback", move.run_key)  # a run that was killed after the move goes on behind it
+        if begun is None and (champion is None or champion.entry != work.body["entry"]):
+            ledger.done(work, "superseded: the champion has moved since")
+            continue
+        try:
+            moved = rollback(move, to=work.body["to"], actor="monitor", comment=work.body["why"])
+        except RefusedError as error:
+            ledger.done(work, f"refused: {error}")
+            raise
+        ledger.done(work, "rolled back")
+        return moved
+    return None
+
+
 def rollback(context: Context, *, to: int | None = None, actor: str, comment: str = "") -> Promoted:
     """Make the champion before this one champion again, or the named earlier one; works while MLflow is away too.
 

@@ -14,9 +14,8 @@ STAGES = ("ingest", "validate", "prepare", "tune", "train", "evaluate", "rehears
 
 
 def register(app: typer.Typer) -> None:
-    """Add `run` and `monitor`."""
+    """Add `run`."""
     app.command("run", help="Run one stage, or all of them up to the registered candidate.")(run)
-    app.command("monitor", help="Judge the last requests and their labels; writes the record and the Evidently page.")(monitor)
 
 
 def run(
@@ -66,18 +65,3 @@ def run_stage(name: str, context: Context) -> Record:
 
     record: Record = import_module(f"ml.{name}").run(context)
     return record
-
-
-def monitor(
-    problem: ProblemOption,
-    run_key: Annotated[str, typer.Option("--run", help="names the run's folder; default: a new one")] = "",
-    as_json: JsonOption = False,
-) -> None:
-    """Judge drift now; a due retrain is written to the work table."""
-    from ml import monitor as stage
-
-    context = open_run(problem, run_key or by_hand("monitor"))
-    record = stage.run(context)
-    page = stage.report(context)
-    text = "\n".join([*(f"{kind}: {verdict}" for kind, verdict in record.verdicts.items()), record.reason, f"report: {page}"])
-    show(record.model_dump(mode="json"), as_json=as_json, text=text)

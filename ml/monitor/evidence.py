@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from ml import requests, snapshot, targets
 from ml.context import Context
 from ml.drift import Days
-from ml.errors import DataError
+from ml.errors import ConfigError, DataError
 from ml.ledger import Champion
 from ml.monitor.answers import Labelled, labelled
 from ml.monitor.sample import choose, span
@@ -26,6 +26,7 @@ from ml.problem import Feature
 from ml.records import Evaluated, Interval
 from ml.snapshot import LEARNED, ROWS, SCORES
 from ml.tables import ARROW_TYPES, DAY
+from ml.window import Window
 
 Floats = npt.NDArray[np.float64]
 LEARNED_ROWS = 100_000  # of the champion's rows: what days are worth is learned from some hundred rows of each of many days
@@ -75,6 +76,28 @@ class Evidence:
     skew: dict[str, Compared] = field(default_factory=dict)  # answers held against the table, by column
 
 
+@dataclass(frozen=True)
+class Look:
+    """Which requests are looked at, and by when labels must have been known; `named`: also of which answers, by a person."""
+
+    requests: tuple[datetime, datetime]
+    known_by: datetime
+    named: tuple[datetime, datetime] | None = None
+
+
+def look_at(context: Context, moment: datetime) -> Look:
+    """What a run looks at that stands at a moment; in a window that somebody names, all that is known of it by now.
+
+    Raises: ConfigError: nothing can have been asked in that window yet.
+    """
+    if context.window is None:
+        return Look(span(moment, context.problem.drift.window_days), moment)
+    named, now = Window.parse(context.window).instants(context.problem.source.timezone), context.settings.now()
+    if named[0] > now:
+        raise ConfigError(f"Window {context.window} begins after {now:%Y-%m-%d %H:%M %Z}, so nothing was asked in it yet.")
+    return Look(named, max(now, moment), named)
+
+
 def gather(context: Context, champion: Champion, moment: datetime) -> Evidence:
     """Read everything that speaks for or against the champion at a moment.
 
@@ -85,14 +108,14 @@ def gather(context: Context, champion: Champion, moment: datetime) -> Evidence:
     problem, policy = context.problem, context.problem.drift
     if other := snapshot.other_question(context.of_run(champion.run_key)):
         raise DataError(f"champion {champion.version} cannot be held against its promise: {other}")
-    start, end = span(moment, policy.window_days)
-    served = requests.read(context.settings.database_url, problem.name, start, end)
+    look = look_at(context, moment)
+    served = requests.read(context.settings.database_url, problem.name, *look.requests)
     ours = _answered_by(served, champion)
     texts = ours["row"].take(choose(ours.num_rows)).to_pylist()
     columns, absent = typed_rows(texts, problem.features, least=min(policy.minimum_rows, len(texts)))
     reference = read_reference(context.of_run(champion.run_key))
     strange = {name: "the champion was made without it" for name in problem.features if name not in reference.columns}
-    known = labelled(context, champion, moment)
+    known = labelled(context, champion, look.known_by, window=look.named)
     return Evidence(
         num_requests=ours.num_rows,
         num_others=served.num_rows - ours.num_rows,
@@ -101,7 +124,7 @@ def gather(context: Context, champion: Champion, moment: datetime) -> Evidence:
         absent=absent | strange,
         reference=reference,
         labelled=known,
-        day=(end - timedelta(hours=12)).astimezone(ZoneInfo(problem.source.timezone)).date(),
+        day=(look.requests[1] - timedelta(hours=12)).astimezone(ZoneInfo(problem.source.timezone)).date(),
         carried=carried(texts, problem.features),
         skew=compared(context, known),
     )

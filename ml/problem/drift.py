@@ -46,8 +46,13 @@ class Drift(Section):
         description="share of what the champion is better by than a constant answer that moved columns may put at stake; beyond "
         "it the drift hurts",
     )
-    persistence: int = Field(1, ge=1, description="days in a row that must show a drift before anything is done about it")
+    persistence: int = Field(
+        1, ge=1, description="days in a row of drift before anything is done; live quality looks back over label_days itself"
+    )
     cooldown_days: int = Field(7, ge=0, description="days before drift may ask for another retrain")
+    rollback: bool = Field(
+        False, description="go back by itself where live quality is too low and the champion before does better on the same rows"
+    )
     retrain_on: tuple[Literal["data", "prediction", "estimate", "hurting", "concept"], ...] = Field(
         ("concept", "hurting"), description="what asks for a retrain; hurting: moved columns that matter to the champion"
     )

@@ -1,7 +1,7 @@
 """The nouns: small frozen records that stages hand on, each a JSON file of its run and a plain dict over XCom."""
 
-from datetime import date, datetime
-from typing import Any, ClassVar, Literal
+from datetime import date
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,7 @@ from ml.records.evaluation import (
 )
 from ml.records.export import Exported
 from ml.records.feedback import Fed, Queued
+from ml.records.monitoring import Action, DriftFinding, Monitored, MonitoredDay
 from ml.records.record import Record
 from ml.records.rehearsal import Changed, Difference, Effort, Efforts, Growth, Load, Loaded, Performance, Rehearsed, Step
 from ml.records.search import FoldScores, Tuned
@@ -24,11 +25,11 @@ from ml.records.verdict import Rule, Verdict
 from ml.window import Window
 
 __all__ = [
-    "Answer", "Changed", "Compared", "Decided", "Deployed", "Difference", "DriftFinding", "Effect", "Effort", "Efforts",
-    "Evaluated", "Example", "Exported", "Fed", "FoldScores", "Followed", "Gap", "Growth", "Ingested", "Interval", "Load",
-    "Loaded", "Monitored", "Part", "Performance", "Prepared", "Promoted", "Question", "Queued", "Record", "Reference",
-    "Registered", "Rehearsed", "RollingOut", "Rule", "RuleResult", "Scores", "Step", "Trained", "Tuned", "Vacuumed",
-    "Validated", "Verdict",
+    "Action", "Answer", "Changed", "Compared", "Decided", "Deployed", "Difference", "DriftFinding", "Effect", "Effort",
+    "Efforts", "Evaluated", "Example", "Exported", "Fed", "FoldScores", "Followed", "Gap", "Growth", "Ingested", "Interval",
+    "Load", "Loaded", "Monitored", "MonitoredDay", "Part", "Performance", "Prepared", "Promoted", "Question", "Queued",
+    "Record", "Reference", "Registered", "Rehearsed", "RollingOut", "Rule", "RuleResult", "Scores", "Step", "Trained",
+    "Tuned", "Vacuumed", "Validated", "Verdict",
 ]  # fmt: skip
 
 
@@ -236,39 +237,6 @@ class RollingOut(Record):
             f"version {self.version} {doing} beside {self.previous} ({where}, {self.requests:,} requests); "
             f"{'held by hand' if self.held else f'waits for {self.waits_for}'}.{outcome}"
         )
-
-
-class DriftFinding(Record):
-    """One column, the scores, or the live quality."""
-
-    stage = "monitor"
-    kind: Literal["schema", "data", "prediction", "estimate", "hurting", "concept", "skew"]
-    subject: str
-    drifted: bool | None = Field(description="None: not assessable")
-    value: float | None
-    limit: float | None
-    p_value: float | None
-    sentence: str
-    importance: float | None = Field(None, description="what the column is worth to the champion, metric units")
-    smallest: float | None = Field(None, description="smallest shift that this many rows would have shown, units of `value`")
-    since: date | None = Field(None, description="first day of the run of days on which it stood out")
-
-
-class Monitored(Record):
-    """What the requests of a window and their labels say about the champion; the newest lies in the store as `latest`."""
-
-    stage = "monitor"
-    latest: ClassVar[str] = "monitor/latest.json"
-    start: datetime | None = Field(None, description="first moment of the requests looked at")
-    end: datetime | None = Field(None, description="first moment after them")
-    version: int | None
-    num_requests: int
-    num_labelled: int
-    valid_version: int | None = Field(None, description="version of `valid` that the labels are from")
-    verdicts: dict[str, Literal["drift", "no drift", "not assessable"]] = Field(description="per kind of finding")
-    findings: tuple[DriftFinding, ...]
-    retrain: bool = Field(description="a retrain is due and has been written to the work table")
-    reason: str
 
 
 class Vacuumed(Record):

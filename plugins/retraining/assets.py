@@ -10,6 +10,11 @@ def drift(problem: str) -> Asset:
     return _asset("drift", problem)
 
 
+def news(problem: str) -> Asset:
+    """Something that people should know: `monitor_<problem>` tells whichever DAG brings it to them; none of ours listens."""
+    return _asset("news", problem)
+
+
 def candidate(problem: str) -> Asset:
     """A promotion is due: `retrain_<problem>` tells `promote_<problem>`."""
     return _asset("candidate", problem)

@@ -51,6 +51,13 @@ def open_run(problem: ProblemFile) -> "Context":
     )
 
 
+def open_to_act(problem: ProblemFile) -> "Context":
+    """The context of a run that may act on what was found; one that looks at a window of the past ends here."""
+    context = open_run(problem)
+    skip_if("this run only looks at the past, so nothing follows from what it found" if context.window else None)
+    return context
+
+
 def pages_of(run: Any, problem: ProblemFile) -> tuple[tuple[str, str], ...]:
     """What of a retrain is to be seen in Airflow, and where."""
     from airflow.sdk.configuration import conf
@@ -179,23 +186,15 @@ def announce(context: "Context", *kinds: str) -> dict[str, Any]:
     return {"kind": due[-1].kind, "due": keys}
 
 
-def answer_drift(context: "Context") -> None:
-    """Tick off the retrains that were asked for: this run has judged a fresh candidate, whatever the verdict.
+def tell(context: "Context") -> dict[str, Any]:
+    """Let this task's asset event go out when there is something that people were not told yet, else skip."""
+    from ml import monitor
 
-    A nightly run answers too, so that a lost event does not leave the request standing. Dry runs, backfills and runs by
-    hand do not: they may have looked at any window.
-    """
-    from ml.records import Prepared, Verdict
-
-    if context.dry_run or context.reason not in ("drift", "schedule"):
-        return
-    book = context.ledger
-    for work in book.due(context.problem.name, "retrain"):
-        out = set(work.body.get("excluded", ()))
-        if out and not out <= {str(day) for day in context.record(Prepared).excluded}:
-            continue  # this run froze its rows before these days were taken out
-        book.done(work, f"{context.run_key}: {context.record(Verdict).decision}")
-        log.info("Answered the retrain that was asked for as %s.", work.key)
+    told = monitor.news(context)
+    skip_if(None if told else f"there is nothing new to tell about {context.problem.name}")
+    for why in told:
+        log.warning("People are told: %s", why)
+    return {"told": len(told)}
 
 
 def asked_by_hand(run: Any, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -49,6 +49,23 @@ def retrain() -> dict[str, Any]:
     }
 
 
+def monitor() -> dict[str, Any]:
+    """What a person may ask of the monitor."""
+    return {
+        "window": Param(
+            None,
+            type=["null", "string"],
+            pattern=rf"^{DAY}(/{DAY})?$",
+            title="Window",
+            description_md=(
+                "Which days of the past to look at, with every label that is known by now. **Empty**: the last days, as every "
+                "morning, and what is due is done. One day: **2013-01-31**. Several: **2013-01-01/2013-02-01**, where the last "
+                "day is not part of it. With a window nothing follows from what is found."
+            ),
+        ),
+    }
+
+
 def promote() -> dict[str, Any]:
     """What a person may ask of a promotion."""
     return {

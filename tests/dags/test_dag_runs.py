@@ -19,6 +19,9 @@ BEFORE_ANNOUNCE = "ingest|validate|decide|prepare|train|evaluate|rehearse|gate|r
 CASES = {
     "deploy without a champion": {"dag": "deploy_flights"},
     "monitor without a champion": {"dag": "monitor_flights", "given": "report"},
+    "people are told": {"dag": "monitor_complaints", "given": "report"},
+    "monitor looks at the past": {"dag": "monitor_complaints", "conf": {"window": "2013-01-01"}, "given": "report"},
+    "a way back that is over": {"dag": "monitor_asked", "given": "report"},
     "promote with nothing due": {"dag": "promote_flights"},
     "nobody to be asked": {"dag": "promote_asked"},
     "housekeeping of an empty store": {"dag": "housekeeping_flights"},
@@ -38,6 +41,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     url = f"sqlite:///{home / 'state.db'}"
     database.migrate(url)
     Ledger(url).ask("complaints", "promote", "night-1", {})
+    Ledger(url).ask("complaints", "tell", "v1-data-2013-02-01", {"why": "data drift since 2013-02-01: carrier"})
+    Ledger(url).ask("asked", "rollback", "v1-move-1", {"version": 1, "to": 0, "entry": 1, "why": "better before"})
     problems = shutil.copytree(PROJECT / "ml" / "problems", home / "problems")
     manual = (problems / "flights.toml").read_text().replace('approval = "auto"', 'approval = "manual"')
     (problems / "asked.toml").write_text(manual.replace('name = "flights"', 'name = "asked"', 1))
@@ -69,6 +74,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     [
         ("deploy without a champion", "success", {"deploy": "skipped"}),
         ("monitor without a champion", "success", {"monitor": "success", "report": "success", "announce": "skipped"}),
+        ("monitor looks at the past", "success", {"monitor": "success", "announce": "skipped", "tell": "skipped"}),
+        ("people are told", "success", {"tell": "success", "announce": "skipped", "roll_back": "skipped"}),
+        ("a way back that is over", "success", {"roll_back": "skipped", "tell": "skipped"}),
         ("promote with nothing due", "success", {"promote": "skipped", "announce": "skipped"}),
         ("nobody to be asked", "success", {"approve": "skipped", "promote": "skipped", "announce": "skipped"}),
         ("housekeeping of an empty store", "success", {"purge": "success", "vacuum": "success"}),
@@ -102,6 +110,9 @@ def test_a_run_keeps_its_records_in_a_folder_named_after_it(runs):
         "holds no day: its end must be later than its start",
         "Announced: promote is due for complaints: night-1.",
         "vacuum: removed nothing",
+        "Skipped: this run only looks at the past, so nothing follows from what it found.",
+        "People are told: data drift since 2013-02-01: carrier",
+        "Skipped: no way back is due.",
     ],
 )
 def test_the_log_says_why(runs, line):

@@ -20,10 +20,20 @@ WIRING: dict[str, dict[str, list[str]]] = {
     },
     "promote": {"promote": ["announce"], "announce": []},
     "deploy": {"deploy": []},
-    "monitor": {"monitor": ["announce", "report"], "announce": [], "report": []},
+    "monitor": {
+        "monitor": ["announce", "report", "roll_back", "tell"],
+        "announce": [],
+        "report": [],
+        "roll_back": [],
+        "tell": [],
+    },
     "housekeeping": {"purge": ["vacuum"], "vacuum": []},
 }
-OUTLETS = {"retrain": "candidate_flights", "promote": "champion_flights", "monitor": "drift_flights"}
+OUTLETS = {
+    "retrain": {"announce": ["candidate_flights"]},
+    "promote": {"announce": ["champion_flights"]},
+    "monitor": {"announce": ["drift_flights"], "roll_back": ["champion_flights"], "tell": ["news_flights"]},
+}
 
 
 @pytest.mark.parametrize("kind", WIRING)
@@ -32,9 +42,10 @@ def test_tasks_and_their_order(two, kind):
 
 
 @pytest.mark.parametrize("kind", WIRING)
-def test_only_the_last_task_announces(two, kind):
-    expected = {task: [OUTLETS[kind]] if task == "announce" else [] for task in WIRING[kind]}
+def test_only_last_tasks_announce_each_what_it_is_about(two, kind):
+    expected = {task: OUTLETS.get(kind, {}).get(task, []) for task in WIRING[kind]}
     assert two["dags"][f"{kind}_flights"]["outlets"] == expected
+    assert all(WIRING[kind][task] == [] for task in OUTLETS.get(kind, {}))
 
 
 @pytest.mark.parametrize("kind", WIRING)
@@ -148,6 +159,12 @@ def test_the_retrain_form_may_stay_empty_and_says_how_a_window_is_written(two):
     assert [fields[name]["default"] for name in fields] == [None, False, False, None]
     assert "2013-01-01/2013-02-01" in fields["window"]["description_md"]
     assert all(field["title"] and not field.get("section") for field in fields.values())
+
+
+def test_the_monitor_form_takes_a_window_and_says_that_nothing_follows_from_it(two):
+    fields = two["dags"]["monitor_flights"]["form"]
+    assert list(fields) == ["window"] and fields["window"]["default"] is None
+    assert "nothing follows from what is found" in fields["window"]["description_md"]
 
 
 def test_the_promote_form_takes_a_version(two):

@@ -239,6 +239,45 @@ def test_rollback_goes_back_step_by_step_and_ends_where_there_is_no_step_left(co
         promote.rollback(replace(context, run_key="back-3"), actor="cli:anna")
 
 
+def ask_back(context, *, to):
+    """What the monitor writes when the champion before does better."""
+    champion = ledger_of(context).champion(context.problem.name)
+    body = {"version": champion.version, "to": to, "entry": champion.entry, "why": f"version {to} does better"}
+    ledger_of(context).ask(context.problem.name, "rollback", f"v{champion.version}-move-{champion.entry}", body)
+
+
+def test_a_way_back_that_is_due_is_gone_once_killed_or_not(context, monkeypatch):
+    promoted_nights(context, 2)
+    ask_back(context, to=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "move", Fuse(1).after(Ledger.move))
+        with pytest.raises(Killed):
+            promote.rollback_due(context)
+    moved = promote.rollback_due(replace(context, run_key="the next run"))
+    assert moved is not None and (moved.version, moved.previous) == (1, 2)
+    assert promote.rollback_due(context) is None and serving(context) == (1, 1)
+    (entry,) = [entry for entry in ledger_of(context).entries(context.problem.name) if entry.kind == "rollback"]
+    assert (entry.actor, entry.body["comment"]) == ("monitor", "version 1 does better")
+    assert due(context, "deploy")[-1] == 1
+
+
+def test_a_way_back_from_a_champion_that_is_none_any_more_is_not_gone(context):
+    promoted_nights(context, 2)
+    ask_back(context, to=1)
+    promote.run(night(context, 3, champion=2))
+    assert promote.rollback_due(context) is None and serving(context) == (3, 3)
+    assert due(context, "rollback") == []
+
+
+def test_a_way_back_to_a_model_that_changed_is_refused_once_and_nothing_moves(context):
+    promoted_nights(context, 2)
+    ask_back(context, to=1)
+    context.store.write("runs/night-1/model/model.json", b"{}")
+    with pytest.raises(RefusedError, match="was not moved"):
+        promote.rollback_due(context)
+    assert promote.rollback_due(context) is None and serving(context) == (2, 2)
+
+
 def test_rollback_to_a_named_version_takes_only_former_champions(context):
     promoted_nights(context, 3)
     with pytest.raises(RefusedError, match="Earlier champions: 1, 2"):

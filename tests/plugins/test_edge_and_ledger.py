@@ -8,7 +8,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 from retraining import edge
 
-from ml import database
+from ml import database, monitor
 from ml import problem as problems
 from ml import settings as settings_
 from ml.context import Context, Reason
@@ -58,8 +58,8 @@ def test_a_retrain_answers_the_drift_whatever_the_verdict(run, reason):
     context = run(reason)
     book(context).ask("flights", "retrain", "v1-2013-02-01", {})
     book(context).ask("complaints", "retrain", "v1-2013-02-01", {})
-    edge.answer_drift(context)
-    edge.answer_drift(context)
+    monitor.answer(context)
+    monitor.answer(context)
     assert book(context).due("flights", "retrain") == []
     assert len(book(context).due("complaints", "retrain")) == 1
 
@@ -68,14 +68,14 @@ def test_a_retrain_answers_the_drift_whatever_the_verdict(run, reason):
 def test_a_run_that_may_have_looked_at_any_window_answers_nothing(run, reason):
     context = run(reason)
     book(context).ask("flights", "retrain", "v1-2013-02-01", {})
-    edge.answer_drift(context)
+    monitor.answer(context)
     assert len(book(context).due("flights", "retrain")) == 1
 
 
 def test_a_dry_run_answers_nothing(run):
     context = replace(run("drift"), dry_run=True)
     book(context).ask("flights", "retrain", "v1-2013-02-01", {})
-    edge.answer_drift(context)
+    monitor.answer(context)
     assert len(book(context).due("flights", "retrain")) == 1
 
 
@@ -84,7 +84,7 @@ def test_a_drift_event_that_came_twice_starts_one_retrain(run):
     assert "trigger this DAG by hand" in str(edge.answered_already(context))
     book(context).ask("flights", "retrain", "v1-2013-02-01", {})
     assert edge.answered_already(context) is None
-    edge.answer_drift(context)
+    monitor.answer(context)
     assert edge.answered_already(context) is not None
 
 

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from markupsafe import Markup
 
+from ml.pages.drawing import clipped
 from ml.pages.render import share as share_of
-from ml.understand import drawing, figures
+from ml.understand import figures
 from ml.understand.columns import Cells, Column, Floats, cells, number_cells, numbers
 from ml.understand.rates import Rates, by_cell
 from ml.understand.sample import Sample
@@ -111,7 +112,7 @@ def _rate(name: str, found: Cells, labels: Floats, positive: str) -> Markup | No
 
 def _told(names: Sequence[str], shares: Sequence[float | None]) -> str:
     """Names with their shares, for those who cannot see the chart."""
-    return ", ".join(f"{drawing.clipped(name)} {share_of(share)}" for name, share in zip(names, shares, strict=True))
+    return ", ".join(f"{clipped(name)} {share_of(share)}" for name, share in zip(names, shares, strict=True))
 
 
 def _missing(missing: np.ndarray, newest: np.ndarray) -> str:

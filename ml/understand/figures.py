@@ -6,25 +6,9 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from ml.pages.drawing import BEFORE, INK, NEWEST, RATE, axes_for, clipped, dates, height_of, named, pairs, percent
 from ml.understand.columns import Column, Floats, numbers
-from ml.understand.drawing import (
-    BEFORE,
-    INK,
-    NEWEST,
-    RATE,
-    axes_for,
-    clipped,
-    cut_rest,
-    dates,
-    edges_of,
-    height_of,
-    named,
-    pairs,
-    percent,
-    short_numbers,
-    thousands,
-    unit_of,
-)
+from ml.understand.drawing import cut_rest, edges_of, short_numbers, thousands, unit_of
 from ml.understand.label_findings import Words
 from ml.understand.places import LAYOUT, TILES, Points, States
 from ml.understand.rates import Periods, Rate

@@ -2,7 +2,7 @@
 
 from airflow.plugins_manager import AirflowPlugin
 from retraining import pages
-from retraining.links import DataLink, MlflowLink, MonitorLink, ValidationLink
+from retraining.links import DataLink, DaysLink, DossierLink, MlflowLink, MonitorLink, ValidationLink
 from retraining.timetables import ReplayedCronTimetable
 
 
@@ -10,6 +10,13 @@ class RetrainingPlugin(AirflowPlugin):  # type: ignore[misc]  # Airflow comes wi
     """Listed under Admin > Plugins, so that one sees at a glance whether Airflow found the package."""
 
     name = "retraining"
-    operator_extra_links = [MlflowLink(), ValidationLink(), DataLink(), MonitorLink()]  # noqa: RUF012 - Airflow's own interface
+    operator_extra_links = [  # noqa: RUF012 - Airflow's own interface
+        MlflowLink(),
+        ValidationLink(),
+        DataLink(),
+        DossierLink(),
+        MonitorLink(),
+        DaysLink(),
+    ]
     timetables = [ReplayedCronTimetable]  # noqa: RUF012
     fastapi_apps = [{"app": pages.Pages(), "url_prefix": pages.PREFIX, "name": "Evergreen: pages of runs"}]  # noqa: RUF012

@@ -4,6 +4,7 @@ import logging
 
 from ml.context import Context
 from ml.ledger import Work
+from ml.monitor import index
 from ml.records import Prepared, Verdict
 
 log = logging.getLogger(__name__)
@@ -39,3 +40,4 @@ def _tell(context: Context, work: Work, verdict: Verdict) -> None:
     context.ledger.append(name, "told", key=key, actor="monitor", version=version, run_key=context.run_key, body=body)
     if context.ledger.ask(name, "tell", key, body | {"version": version, "run_key": context.run_key}):
         log.warning("People are told: %s", why)
+        index.write(context)

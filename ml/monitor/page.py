@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,12 +11,10 @@ import pyarrow.parquet as pq
 from ml import drift
 from ml.context import Context
 from ml.drift import Cells
-from ml.errors import DataError
 from ml.ledger import Champion
 from ml.monitor import finding, shifts
-from ml.monitor.evidence import Evidence, gather
+from ml.monitor.evidence import Evidence
 from ml.monitor.sample import choose
-from ml.monitor.stage import judged_at
 from ml.problem import Drift
 from ml.records import Evaluated, Monitored
 from ml.snapshot import SCORES
@@ -46,16 +43,11 @@ class Section:
     tests: list[Any]
 
 
-def report(context: Context) -> Path:
-    """Draw the monitor's record and what it rests on; there is a page also when nothing could be judged.
-
-    Raises: DataError: `run` has not finished. TransientError: the database is away.
-    """
-    record = context.record(Monitored)
-    sections = _sections(context, record)
+def write(context: Context, record: Monitored, champion: Champion | None, evidence: Evidence | None) -> None:
+    """Draw the monitor's record and what it rests on; there is a page also when nothing could be judged."""
+    sections = _sections(context, champion, evidence) if champion and evidence else []
     page = _with_header(_render(sections), _header(context, record))
     context.store.write(context.name(PAGE), page.encode())
-    return context.file(PAGE)
 
 
 def drift_section(compared: dict[str, Cells], policy: Drift) -> Section:
@@ -108,14 +100,7 @@ def quality_section(live: "pd.DataFrame", evaluated: "pd.DataFrame", threshold: 
     return Section("Answers with known labels against the evaluation", list(snapshot.to_snapshot_model().widgets), [])
 
 
-def _sections(context: Context, record: Monitored) -> list[Section]:
-    champion = _champion(context, record)
-    if champion is None:
-        return []
-    try:
-        evidence = gather(context, champion, judged_at(context))
-    except DataError:
-        return []  # the record says the same, in its reason
+def _sections(context: Context, champion: Champion, evidence: Evidence) -> list[Section]:
     sections, policy = [], context.problem.drift
     if evidence.num_requests >= policy.minimum_rows:
         compared = shifts.column_cells(evidence, context.problem)
@@ -129,14 +114,6 @@ def _sections(context: Context, record: Monitored) -> list[Section]:
     if yes_or_no and enough and len(np.unique(evidence.labelled.labels)) == 2:
         sections.append(_quality(context, champion, evidence))
     return sections
-
-
-def _champion(context: Context, record: Monitored) -> Champion | None:
-    """The champion that was judged; another one may serve by now."""
-    if record.version is None:
-        return None
-    moves = [entry.champion for entry in context.ledger.moves(context.problem.name) if entry.version == record.version]
-    return moves[-1] if moves else None
 
 
 def _quality(context: Context, champion: Champion, evidence: Evidence) -> Section:

@@ -41,6 +41,13 @@ class Registry:
         with telling(self.url):
             trials_.log(self._client, problem, run_key, trials, at=at)
 
+    def log_day(
+        self, problem: str, run_key: str, figures: Mapping[str, float], tags: Mapping[str, str], *, at: datetime, step: int
+    ) -> bool:
+        """Add a day's figures to the run of that key, once however often, and set its tags; False when there is no such run."""
+        with telling(self.url):
+            return runs.log_day(self._client, problem, run_key, (figures, tags), (int(at.timestamp() * 1000), step))
+
     def replace_file(self, problem: str, run_key: str, name: str, path: Path) -> bool:
         """Put a file in the place of the run's artifact of that name; False when there is no such artifact."""
         with telling(self.url):

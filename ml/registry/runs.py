@@ -109,6 +109,32 @@ def replace(client: "MlflowClient", problem: str, run_key: str, name: str, path:
     return True
 
 
+def log_day(
+    client: "MlflowClient",
+    problem: str,
+    run_key: str,
+    values: tuple[Mapping[str, float], Mapping[str, str]],
+    at: tuple[int, int],
+) -> bool:
+    """Add metrics to a run and set tags; False when there is no such run. MLflow keeps a value of the same moment and step once.
+
+    Args:
+        values: metrics and tags by name.
+        at: milliseconds since 1970, and the step.
+    """
+    from mlflow.entities import Metric, RunTag
+
+    found = client.get_experiment_by_name(problem)
+    run = find(client, found.experiment_id, run_key) if found else None
+    if run is None:
+        return False
+    metrics = [Metric(_name(name), float(value), *at) for name, value in values[0].items()]
+    for batch in _batches(metrics, METRICS_PER_BATCH):
+        client.log_batch(run.info.run_id, metrics=batch)
+    client.log_batch(run.info.run_id, tags=[RunTag(_name(name), value[:LONGEST_VALUE]) for name, value in values[1].items()])
+    return True
+
+
 def _tags(run: Run) -> dict[str, str]:
     return {name: str(value)[:LONGEST_VALUE] for name, value in {**run.tags, NOTE: run.card}.items()}
 

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SHOWN = {  # per kind of DAG, what its runs write for people
+    "retrain": {"what was validated": "validation.html", "the data": "data.html"},
+    "monitor": {"dossier": "dossier.html"},
+}
 FIELD_BYTES = 1000  # a larger field of a record stays in its file: what travels between tasks is kept by Airflow for good
 
 
@@ -47,7 +51,7 @@ def open_run(problem: ProblemFile) -> "Context":
         reason=reason_of(str(run.run_type.value), dag_id=run.dag_id),
         window=window_of(run, params, problem),
         dry_run=bool(params.get("dry_run", False)),
-        pages=pages_of(run, problem) if run.dag_id.startswith("retrain_") else (),
+        pages=pages_of(run, problem),
     )
 
 
@@ -59,13 +63,15 @@ def open_to_act(problem: ProblemFile) -> "Context":
 
 
 def pages_of(run: Any, problem: ProblemFile) -> tuple[tuple[str, str], ...]:
-    """What of a retrain is to be seen in Airflow, and where."""
+    """What of a retrain, or of a look of the monitor, is to be seen in Airflow, and where; nothing of other runs."""
     from airflow.sdk.configuration import conf
 
     here = str(conf.get("api", "base_url", fallback="")).rstrip("/")
-    reports = {"what was validated": "validation.html", "the data": "data.html"}
+    kind = run.dag_id.partition("_")[0]
+    if kind not in SHOWN:
+        return ()
     told = {"the run in Airflow": f"/dags/{run.dag_id}/runs/{quote(run.run_id)}"}
-    told |= {name: pages.address(problem.name, run_key(run.run_id), page) for name, page in reports.items()}
+    told |= {name: pages.address(problem.name, run_key(run.run_id), page) for name, page in SHOWN[kind].items()}
     return tuple((name, here + path) for name, path in told.items())
 
 

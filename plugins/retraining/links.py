@@ -48,6 +48,25 @@ class DataLink(PageLink):
     name, page = "Data report", "data.html"
 
 
+class DossierLink(PageLink):
+    """What moved, since when, where, what it costs, and what is done about it."""
+
+    name, page = "Dossier", "dossier.html"
+
+
+class DaysLink(BaseOperatorLink):  # type: ignore[misc]
+    """What monitoring said over all days."""
+
+    name = "Monitoring over time"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """Where Airflow shows the page."""
+        from airflow.sdk.configuration import conf
+
+        here = str(conf.get("api", "base_url", fallback="")).rstrip("/")
+        return here + pages.over_time(ti_key.dag_id.partition("_")[2])
+
+
 class MonitorLink(PageLink):
     """Requests beside what the champion learned from, drawn by Evidently."""
 
@@ -70,8 +89,8 @@ def to_validation(task: Any) -> Any:
 
 
 def to_drift(task: Any) -> Any:
-    """The same task with the button to the drift report."""
-    return _with(task, MonitorLink())
+    """The same task with buttons to the dossier, the drift report and the page over time."""
+    return _with(task, DossierLink(), MonitorLink(), DaysLink())
 
 
 def _with(task: Any, *buttons: Any) -> Any:

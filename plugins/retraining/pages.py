@@ -18,7 +18,13 @@ MOVING = (
     "img-src data: blob:; font-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
 # page: the kind of DAG whose task `report` writes it and whose readers may see it, and what a browser lets it do
-PAGES = {"validation.html": ("retrain", STILL), "data.html": ("retrain", STILL), "monitor.html": ("monitor", MOVING)}
+PAGES = {
+    "validation.html": ("retrain", STILL),
+    "data.html": ("retrain", STILL),
+    "monitor.html": ("monitor", MOVING),
+    "dossier.html": ("monitor", STILL),
+}
+OVER_TIME = "monitor/index.html"  # of a problem, not of a run; for who may see the monitor's runs
 
 ABSENT = """<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Not there</title>
 <style>:root { color-scheme: light dark } body { font: 16px/1.5 system-ui, sans-serif; max-width: 34em; margin: 3em auto }</style>
@@ -44,8 +50,13 @@ def address(problem: str, run_key: str, page: str) -> str:
     return f"{PREFIX}/{problem}/runs/{run_key}/{page}"
 
 
+def over_time(problem: str) -> str:
+    """Path of the page over all days, below Airflow's own address."""
+    return f"{PREFIX}/{problem}/{OVER_TIME}"
+
+
 def build() -> "FastAPI":
-    """The app: one route, no interface description, and nothing for those who are not logged in."""
+    """The app: two routes, no interface description, and nothing for those who are not logged in."""
     from airflow.api_fastapi.core_api.security import get_user
     from fastapi import Depends, FastAPI, Request
     from fastapi.responses import HTMLResponse
@@ -58,11 +69,18 @@ def build() -> "FastAPI":
     @app.get("/{problem}/runs/{run_key}/{page}", dependencies=[Depends(may_read)])
     def show(problem: str, run_key: str, page: str) -> HTMLResponse:
         """One page of one run."""
-        content = read(problem, run_key, page)
+        return answer(read(problem, run_key, page), PAGES[page][1])
+
+    @app.get("/{problem}/" + OVER_TIME, dependencies=[Depends(may_read)])
+    def show_days(problem: str) -> HTMLResponse:
+        """What monitoring said over all days."""
+        return answer(read(problem, None, OVER_TIME), STILL)
+
+    def answer(content: bytes | None, policy: str) -> HTMLResponse:
         headers = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
         if content is None:
             return HTMLResponse(ABSENT, status_code=404, headers=headers | {"Content-Security-Policy": STILL})
-        return HTMLResponse(content, headers=headers | {"Content-Security-Policy": PAGES[page][1]})
+        return HTMLResponse(content, headers=headers | {"Content-Security-Policy": policy})
 
     return app
 
@@ -79,20 +97,21 @@ def demand_access(request: Any, user: Any) -> None:
     from retraining import problems
 
     about = request.path_params
-    if about["page"] not in PAGES or about["problem"] not in {one.name for one in problems.readable()}:
+    kind = PAGES.get(about["page"], ("",))[0] if "page" in about else "monitor"
+    if not kind or about["problem"] not in {one.name for one in problems.readable()}:
         raise HTTPException(404)
-    dag_id = f"{PAGES[about['page']][0]}_{about['problem']}"
+    dag_id = f"{kind}_{about['problem']}"
     requires_access_dag("GET", DagAccessEntity.RUN, dag_id)(request, user)
 
 
-def read(problem: str, run_key: str, page: str) -> bytes | None:
-    """The page from the store, None when it is not there."""
+def read(problem: str, run_key: str | None, page: str) -> bytes | None:
+    """The page from the store, of a run or of the problem; None when it is not there."""
     from ml import context
     from ml.errors import ConfigError
 
     try:
-        run = context.open_run(problem, run_key)  # refuses keys that are no folder name
+        run = context.open_run(problem, run_key or "pages")  # refuses keys that are no folder name
     except ConfigError:
         return None
-    name = run.name(page)
+    name = run.name(page) if run_key else page
     return run.store.read(name) if run.store.exists(name) else None

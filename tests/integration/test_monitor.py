@@ -191,8 +191,9 @@ def auc_of(labels: npt.NDArray[np.bool_], scores: Floats) -> float:
 
 
 @pytest.fixture
-def empty(database, tmp_path):
-    """A problem without a champion."""
+def empty(database, tmp_path, monkeypatch):
+    """A problem without a champion; there is no MLflow, and nobody waits for it."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     url = database("monitor")
     migrate(url)
     return World(tmp_path, url, Problem.model_validate(tomllib.loads(PROBLEM)))

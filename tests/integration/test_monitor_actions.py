@@ -134,7 +134,8 @@ def second(world):
 def test_the_way_back_is_asked_once_where_the_champion_before_answers_the_same_rows_better(second):
     under(second, rollback=True)
     record = monitor.run(second.context("first"))
-    assert record.verdicts["concept"] == "drift" and {action.kind for action in record.actions} == {"retrain", "rollback"}
+    assert record.verdicts["concept"] == "drift" and record.retrain
+    assert [action.kind for action in record.actions].count("rollback") == 1
     (work,) = second.ledger.due("flights", "rollback")
     assert work.body["to"] == 2 and "version 2 does better on the same answers, auc by +0." in work.body["why"]
     second.moment = NOW + timedelta(days=1)
@@ -143,7 +144,7 @@ def test_the_way_back_is_asked_once_where_the_champion_before_answers_the_same_r
 
 
 def test_there_is_no_way_back_without_leave_nor_to_a_model_that_is_gone(second):
-    assert {action.kind for action in monitor.run(second.context("no leave")).actions} == {"retrain"}
+    assert "rollback" not in {action.kind for action in monitor.run(second.context("no leave")).actions}
     under(second, rollback=True)
     second.context("before").store.delete("runs/before/model")
     record = monitor.run(second.context("gone"))

@@ -121,6 +121,18 @@ def test_a_run_judged_again_shows_the_newest_verdict(registry, problem, model):
     assert (run.data.tags["verdict"], run.data.metrics["candidate/auc"]) == ("reject", 0.7)
 
 
+def test_figures_of_days_become_a_history_of_the_run_once_however_often_they_are_logged(registry, problem, model):
+    run_id = registry.log_run(problem.name, make_run(model))
+    for day in (2, 1, 2):
+        figures, at = {"monitor.data.carrier": day / 10, "monitor.a/b%": 1.0}, NOW + timedelta(days=day)
+        assert registry.log_day(problem.name, "night-1", figures, {"monitor dossier": f"http://here/{day}"}, at=at, step=day)
+    kept = registry._client.get_metric_history(run_id, "monitor.data.carrier")
+    assert sorted((one.step, one.value) for one in kept) == [(1, 0.1), (2, 0.2)]
+    run = registry._client.get_run(run_id)
+    assert run.data.tags["monitor dossier"] == "http://here/2" and run.info.status == "FINISHED"
+    assert not registry.log_day(problem.name, "no such run", {}, {}, at=NOW, step=1)
+
+
 def test_a_deleted_experiment_comes_back(registry, problem, model):
     run_id = registry.log_run(problem.name, make_run(model))
     client = registry._client

@@ -14,6 +14,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 ASKER = Path(__file__).parent / "ask_pages.py"
 PAGE = "/evergreen/flights/runs/night-1/validation.html"
 GRAPHS = "/evergreen/flights/runs/evening-1/monitor.html"
+DAYS = "/evergreen/flights/monitor/index.html"
 WHO_MAY = [
     ("", PAGE, 401),
     ("forged", PAGE, 403),
@@ -23,6 +24,11 @@ WHO_MAY = [
     ("clerk", "/evergreen/complaints/runs/night-1/monitor.html", 403),  # of another DAG
     ("reader", PAGE, 200),
     ("reader", GRAPHS, 200),
+    ("reader", GRAPHS.replace("monitor.html", "dossier.html"), 200),
+    ("reader", DAYS, 200),
+    ("", DAYS, 401),
+    ("stranger", DAYS, 403),
+    ("clerk", DAYS.replace("flights", "complaints"), 403),  # may see retrain_complaints, not its monitor
 ]
 NOT_THERE = [
     "/evergreen/flights/runs/night-2/validation.html",
@@ -40,6 +46,9 @@ NOT_THERE = [
     "/evergreen/flights/runs/night-1/validation.html%00",
     "/evergreen/flights/runs/night-1%00/validation.html",
     "/evergreen/flights/runs/%2Fetc/validation.html",
+    "/evergreen/unknown/monitor/index.html",
+    "/evergreen/flights/monitor/latest.json",
+    "/evergreen/flights/monitor/days/2013-01-01.json",
     "/evergreen/docs", "/evergreen/redoc", "/evergreen/openapi.json", "/evergreen/",
 ]  # fmt: skip
 OTHER_METHODS = ("POST", "PUT", "DELETE", "PATCH")
@@ -57,7 +66,7 @@ def asked() -> list[list[str]]:
     ]
 
 
-ROUTES = [("/{problem}/runs/{run_key}/{page}", ["GET"])]
+ROUTES = [("/{problem}/runs/{run_key}/{page}", ["GET"]), ("/{problem}/monitor/index.html", ["GET"])]
 
 
 def example(path: str) -> str:
@@ -72,6 +81,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "flights/runs/night-1/validation.html",
         "complaints/runs/night-1/validation.html",
         "flights/runs/evening-1/monitor.html",
+        "flights/runs/evening-1/dossier.html",
+        "flights/monitor/index.html",
     ):
         (home / "store" / name).parent.mkdir(parents=True, exist_ok=True)
         (home / "store" / name).write_text(f"<p>this is {name}</p>")

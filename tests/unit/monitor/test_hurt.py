@@ -29,7 +29,9 @@ def test_an_important_column_that_moves_does_and_the_cost_a_day_is_told():
     assert found.justified is True
     first = found.columns[0]
     assert (first.column, first.share, first.importance) == ("size", 1.0, 0.2)
-    costs = reference().evaluated.costs
+    evaluated = reference().evaluated
+    assert evaluated
+    costs = evaluated.costs
     saved = min(costs["always"], costs["never"]) - costs["chosen"]
     assert found.cost_per_day == pytest.approx(SIZE * saved * found.at_stake)
     assert "size 100%" in found.sentence and "a day" in found.sentence
@@ -85,6 +87,7 @@ def test_expected_cost_counts_where_scores_themselves_tell_of_worse_decisions():
     from ml.monitor.estimate import of_answers
 
     _, estimate = of_answers(whole, ORDERS)
+    assert estimate and estimate.probabilities is not None and whole.reference.evaluated
     likely = float(estimate.probabilities.mean())
     expected = 1 - likely - whole.reference.evaluated.costs["chosen"]
     assert hurt.cost_per_day(0.0, whole, ORDERS, estimate) == pytest.approx(SIZE * expected)

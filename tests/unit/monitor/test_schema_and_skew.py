@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -89,4 +88,4 @@ def test_skew_counts_and_quotes_no_value():
     judged = {finding.subject: finding for finding in skew.of_skew(compared, ORDERS)}
     assert judged["size"].drifted and "30 of 1,000 answers (3.0%)" in judged["size"].sentence
     assert judged["area"].drifted is False and judged["area"].value == pytest.approx(0.003)
-    assert judged["noise"].drifted is None and np.isclose(judged["size"].limit, 0.02)
+    assert judged["noise"].drifted is None and judged["size"].limit == 0.02

@@ -27,7 +27,7 @@ from benchmarks.memory import peak_mb
 
 ROWS, NUMBERS, CATEGORIES, REFERENCE_DAYS = 500_000, 14, 6, 53
 AT = datetime(2026, 3, 10, 12, tzinfo=UTC)
-HOLD_S, GROWTH_MB = 5.0, 150.0
+HOLD_S, GROWTH_MB = 5.0, 300.0  # 750 bytes per request: its id, key, score and moment, as text and as columns
 CHUNK = 20_000
 
 
@@ -53,10 +53,10 @@ def main() -> None:
 def _goals(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     by_case = {(row["case"], row["rows"]): row for row in rows}
     seconds = by_case["decide", ROWS]["seconds"]
-    growth = by_case["decide", ROWS]["grown_mb"] - by_case["decide", ROWS // 5]["grown_mb"]
+    growth = by_case["decide", ROWS]["peak_mb"] - by_case["decide", ROWS // 5]["peak_mb"]
     return [
         _goal("decisions about 500,000 rows by 20 columns, after reading", seconds, "s", HOLD_S),
-        _goal("memory that deciding takes more of 500,000 rows than of 100,000", growth, "MB", GROWTH_MB),
+        _goal("memory, reading included, of 500,000 requests over that of 100,000", growth, "MB", GROWTH_MB),
     ]
 
 
@@ -82,7 +82,7 @@ def _ours(rows: int) -> list[dict[str, Any]]:
             found = _apart("judge", rows, home, url)
         finally:
             server.stop()
-    return [found | {"case": case} | found.pop(case) for case in ("read", "decide")]
+    return [{"case": case, "rows": rows} | found[case] for case in ("read", "decide")]
 
 
 def _apart(case: str, rows: int, home: Path | None = None, url: str = "") -> dict[str, Any]:

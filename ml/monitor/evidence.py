@@ -109,9 +109,10 @@ def gather(context: Context, champion: Champion, moment: datetime) -> Evidence:
     if other := snapshot.other_question(context.of_run(champion.run_key)):
         raise DataError(f"champion {champion.version} cannot be held against its promise: {other}")
     look = look_at(context, moment)
-    served = requests.read(context.settings.database_url, problem.name, *look.requests)
+    served = requests.read(context.settings.database_url, problem.name, *look.requests, rows=False)
     ours = _answered_by(served, champion)
-    texts = ours["row"].take(choose(ours.num_rows)).to_pylist()
+    sample = ours.take(choose(ours.num_rows))
+    texts = requests.rows_of(context.settings.database_url, problem.name, sample)
     columns, absent = typed_rows(texts, problem.features, least=min(policy.minimum_rows, len(texts)))
     reference = read_reference(context.of_run(champion.run_key))
     strange = {name: "the champion was made without it" for name in problem.features if name not in reference.columns}
@@ -120,7 +121,7 @@ def gather(context: Context, champion: Champion, moment: datetime) -> Evidence:
         num_requests=ours.num_rows,
         num_others=served.num_rows - ours.num_rows,
         columns=columns,
-        scores=requests.scores_of(ours.take(choose(ours.num_rows))),
+        scores=requests.scores_of(sample),
         absent=absent | strange,
         reference=reference,
         labelled=known,

@@ -5,7 +5,7 @@ What people told about the answers stands beside it, see `requests.feedback`.
 
 from ml.requests.record import SCHEMA, SHADOW, Answered, Logged, Request, lines, scores_of, several_of, typed
 from ml.requests.spool import Numbers, Spool
-from ml.requests.table import about, answered, append, append_lines, asked, find, newest, read, share_lock
+from ml.requests.table import about, answered, append, append_lines, asked, find, newest, read, rows_of, share_lock
 
 __all__ = [
     "SCHEMA",
@@ -24,6 +24,7 @@ __all__ = [
     "lines",
     "newest",
     "read",
+    "rows_of",
     "scores_of",
     "several_of",
     "share_lock",

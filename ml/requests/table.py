@@ -121,6 +121,24 @@ def read(database_url: str, problem: str, start: datetime, end: datetime, *, sha
     )
 
 
+def rows_of(database_url: str, problem: str, answers: pa.Table) -> list[str]:
+    """What was asked in some answers that `read` gave without it, as JSON text in their order; memory grows with these only.
+
+    Raises: TransientError: the database is away. ConfigError: it refuses us, or has no request log.
+    """
+    query = (
+        "SELECT log.row FROM unnest(%s::text[], %s::int[], %s::text[], %s::timestamptz[]) WITH ORDINALITY"
+        " AS chosen(request_id, position, arm, served_at, place) JOIN request_log AS log"
+        " ON (log.request_id, log.position, log.arm, log.served_at) ="
+        " (chosen.request_id, chosen.position, chosen.arm, chosen.served_at)"
+        " WHERE problem = %s AND log.served_at >= %s AND log.served_at <= %s ORDER BY place"
+    )
+    names = ("request_id", "position", "arm", "served_at")
+    ids, positions, arms, times = (answers[name].to_pylist() for name in names)
+    span = (min(times), max(times)) if times else (None, None)  # so that only these days' partitions are looked at
+    return [row for (row,) in _fetched(database_url, query, (ids, positions, arms, times, problem, *span))]
+
+
 def asked(database_url: str, problem: str, version: int, keys: Sequence[str], since: datetime) -> dict[str, str]:
     """What a version was asked first about some keys since a moment, as JSON text by key.
 

@@ -387,6 +387,16 @@ def test_the_sample_of_the_champions_rows_is_bounded_and_the_same_every_time(wor
     assert learned.to_pylist() == rows[:5000:10]
 
 
+def test_only_the_sampled_requests_are_read_whole_and_they_are_the_ones_that_were_answered(world):
+    world.serve_days([0, 1])
+    span = world.url, "flights", world.moment - timedelta(days=2), world.moment
+    whole, without = requests.read(*span), requests.read(*span, rows=False)
+    assert whole.num_rows == 2 * NIGHT and without["row"].null_count == 2 * NIGHT
+    chosen = pa.array([700, 3, 401])
+    assert requests.rows_of(*span[:2], without.take(chosen)) == whole["row"].take(chosen).to_pylist()
+    assert requests.rows_of(*span[:2], without.slice(0, 0)) == []
+
+
 def test_the_sample_has_a_fixed_seed_and_no_row_twice():
     chosen = sample.choose(100_000)
     assert len(set(chosen.tolist())) == sample.MOST and (chosen == sample.choose(100_000)).all()

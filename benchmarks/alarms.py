@@ -14,12 +14,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 from benchmarks import alarm_worlds as worlds
 from benchmarks.alarm_worlds import PLANTED, Planted, Stream
 from benchmarks.evidently_defaults import verdict
 from ml.monitor import judge
+from ml.monitor.delay import Waits, of_delay
 from ml.monitor.evidence import Evidence
 from ml.problem import Drift
 
@@ -42,6 +44,8 @@ def main() -> None:
     planted = [power(one, asked.repeats) for one in PLANTED]
     for row in planted:
         print(f"{row['drift']:<38} days: ours {row['ours']}, Evidently {row['evidently']}, its column {row['evidently_column']}")
+    planted.append(late_labels(asked.repeats))
+    print(f"{planted[-1]['drift']:<38} days: ours {planted[-1]['ours']}, Evidently {planted[-1]['evidently']}")
     crying = wolf()
     print(f"no drift, {crying['days']} days: ours {crying['ours']} alarms; Evidently flags columns on {crying['evidently']} days")
     goals = _goals(quiet, planted)
@@ -102,6 +106,26 @@ def power(planted: Planted, repeats: int) -> dict[str, Any]:
             if ours[-1] is not None and (seed or None not in theirs.values()):
                 break
     return {"drift": planted.name, "ours": ours, "evidently": theirs["alarm"], "evidently_column": theirs["column"]}
+
+
+def late_labels(repeats: int) -> dict[str, Any]:
+    """Labels that took 12 to 36 hours take two days more. No preset of Evidently's looks at when labels come."""
+    ours: list[int | None] = []
+    for seed in range(repeats):
+        rng, before = np.random.default_rng([seed, 9]), 21
+        taken = rng.uniform(12, 36, (before + LAST, ROWS))
+        taken[before:] += 48
+        seen = (day for day in range(1, LAST + 1) if of_delay(_waits(taken[: before + day]), Drift()).drifted)
+        ours.append(next(seen, None))
+    return {"drift": "labels come two days later", "ours": ours, "evidently": None, "evidently_column": None}
+
+
+def _waits(taken: npt.NDArray[np.float64]) -> Waits:
+    """What is known of labels at the end of the last day, of days with so many hours to their labels each."""
+    days, rows = taken.shape
+    ages = np.repeat(24.0 * np.arange(days, 0, -1) - 12, rows)
+    dates = np.repeat((np.datetime64(worlds.ONSET) + np.arange(days)).astype(str), rows)
+    return Waits(ages, np.where(taken.ravel() <= ages, taken.ravel(), np.nan), dates)
 
 
 def wolf() -> dict[str, Any]:

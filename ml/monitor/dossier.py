@@ -31,7 +31,7 @@ def write(context: Context, record: Monitored, evidence: Evidence | None, evalua
         title=f"{context.problem.problem.title}: what the monitor saw on {day}",
         headline=headline(record),
         proposed=[f"{action.kind.capitalize()}, {action.key}: {action.why}" for action in record.actions],
-        cost=observed_cost(evidence, evaluated, context.problem) if evidence and evaluated else "",
+        costs=_costs(context, record, evidence, evaluated),
         about=_about(record),
         metric=context.problem.success.metric,
         moved=moved,
@@ -41,6 +41,13 @@ def write(context: Context, record: Monitored, evidence: Evidence | None, evalua
         findings=record.findings,
     )
     context.store.write(context.name(PAGE), page.encode())
+
+
+def _costs(context: Context, record: Monitored, evidence: Evidence | None, evaluated: Evaluated | None) -> list[str]:
+    """What is at stake by what moved, and what the answers whose labels have come did cost."""
+    harm = [f"At stake: {one.sentence}." for one in record.findings if one.kind == "hurting" and one.drifted is not None]
+    seen = observed_cost(evidence, evaluated, context.problem) if evidence and evaluated else ""
+    return [*harm, *([seen] if seen else [])]
 
 
 def headline(record: Monitored) -> str:

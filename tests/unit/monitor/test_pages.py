@@ -65,7 +65,9 @@ def test_the_dossier_says_what_moved_since_when_and_what_is_done_about_it(contex
         history.keep(context, monitored(DAY - timedelta(days=number), finding("carrier", 0.3 + number / 10), data="drift"))
     action = Action(kind="retrain", key="v1-2013-06-30", due=True, why="drift: data")
     moved = finding("carrier", 0.5, importance=0.04, since=DAY - timedelta(days=2), sentence=f"carrier: {ATTACK}")
-    page = written(context, monitored(DAY, moved, actions=(action,), data="drift"))
+    harm = finding("moved columns", 0.3, kind="hurting", sentence="30% of the champion's skill at stake, up to 41.0 a day")
+    page = written(context, monitored(DAY, moved, harm, actions=(action,), data="drift"))
+    assert "up to 41.0 a day" in page.partition("</div>")[0], "what it costs stands in the box on top"
     assert "Drift: data since 2013-06-28." in page and "Retrain, v1-2013-06-30: drift: data" in page
     assert "times the limit" in page and page.count("<svg") == 1
     assert ATTACK not in page and "&lt;script&gt;" in page

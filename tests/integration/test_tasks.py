@@ -103,7 +103,8 @@ def test_a_night_ends_with_a_served_answer_that_meets_its_truth(asked: Asked, wo
     judged = monitor.run(open_run(asked.name, "evening"))
     assert isinstance(judged, Monitored)
     assert judged.num_labelled == 300
-    judgements = {kind: verdict for kind, verdict in judged.verdicts.items() if kind not in ("skew", "estimate")}
+    # Scores of seven days of evaluation may lie too far apart for any shift to stand out.
+    judgements = {kind: judged.verdicts[kind] for kind in ("data", "hurting", "concept", "schema")}
     assert set(judgements.values()) <= {"drift", "no drift"}, judged.reason
     assert understand.run(night).num_rows > 10_000
     assert (night.record(Prepared).train.means != {}) == (asked.task != "binary")

@@ -3,6 +3,8 @@
 What people told about the answers stands beside it, see `requests.feedback`.
 """
 
+from ml.requests.files import append as append_batch
+from ml.requests.files import texts
 from ml.requests.record import SCHEMA, SHADOW, Answered, Logged, Request, lines, scores_of, several_of, typed
 from ml.requests.spool import Numbers, Spool
 from ml.requests.table import about, answered, append, append_lines, asked, find, newest, read, rows_of, share_lock
@@ -18,6 +20,7 @@ __all__ = [
     "about",
     "answered",
     "append",
+    "append_batch",
     "append_lines",
     "asked",
     "find",
@@ -28,5 +31,6 @@ __all__ = [
     "scores_of",
     "several_of",
     "share_lock",
+    "texts",
     "typed",
 ]

@@ -14,6 +14,7 @@ import pyarrow.csv
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class that psycopg2 spells small
 
 from ml.database import connect, never_made
+from ml.requests import files
 from ml.requests.record import (
     COLUMNS,
     KEY,
@@ -89,13 +90,15 @@ def add_days(connection: Connection, days: Iterable[date]) -> None:
 
 def read(database_url: str, problem: str, start: datetime, end: datetime, *, shadow: bool = False, rows: bool = True) -> pa.Table:
     """Rows answered from `start` up to, not including, `end`, oldest first; `row` holds the columns as JSON text, and
-    `several` scores by name and decision where a model has several outputs.
+    `several` scores by name and decision where a model has several outputs. Where the state is kept in SQLite, see `files`.
 
     Args:
         shadow: also what a model answered in the shadow of the one that was heard.
         rows: False: without what was asked, which is most of the bytes; `row` is null.
     Raises: TransientError: the database is away. ConfigError: it refuses us.
     """
+    if database_url.startswith("sqlite"):
+        return files.read(database_url, problem, start, end, rows=rows)
     query = (
         "COPY (SELECT request_id, position, version, to_char(served_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
         " AS served_at, key, score, decision, several, CASE WHEN %s THEN row END AS row, arm FROM request_log WHERE problem = %s"

@@ -56,7 +56,7 @@ def run(context: Context) -> Registered:
 def _register(context: Context, verdict: Verdict, trained: Trained) -> Registered:
     problem, ledger, registry = context.problem, context.ledger, context.registry
     model = snapshot.model_of(context.store, context.run_key, trained.model_digest)
-    entry = _write_verdict(context, ledger, verdict, trained)
+    entry = write_verdict(context, ledger, verdict, trained)
     facts, tags = _facts(context, verdict, trained), _tags(context, verdict)
     context.store.write(context.name(CARD), card.render(facts, room=WHOLE).encode())
     _write_report(context)
@@ -84,7 +84,7 @@ def _record(tags: dict[str, str], version: int | None, run_id: str, url: str) ->
     return Registered(version=version, mlflow_run_id=run_id, url=url, made_by=made_by)
 
 
-def _write_verdict(context: Context, ledger: Ledger, verdict: Verdict, trained: Trained) -> Entry:
+def write_verdict(context: Context, ledger: Ledger, verdict: Verdict, trained: Trained) -> Entry:
     """One entry per verdict; a run that is judged again, on other data or against another champion, gets another entry."""
     content = verdict.model_dump_json() + trained.model_digest
     body = {

@@ -42,6 +42,11 @@ class Settings:
         place = re.sub(r"[^A-Za-z0-9.]+", "-", self.database_url.rpartition("@")[2].rpartition("://")[2].partition("?")[0])
         return self.serving_state / "spool" / place.strip("-")
 
+    @property
+    def backtests(self) -> Path:
+        """Folder of replays of the past that are under way, or that somebody keeps; they hold rows."""
+        return self.cache / "backtests"
+
     def now(self) -> datetime:
         """The present, or the moment a replay of history stands at (the clock file holds one ISO time with offset).
 

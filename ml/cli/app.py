@@ -6,6 +6,7 @@ import sys
 import typer
 
 from ml.cli import (
+    backtest,
     contract,
     data,
     erase,
@@ -48,6 +49,7 @@ PARTS = (
     keys,
     erase,
     replay,
+    backtest,
     export,
 )
 for part in PARTS:

@@ -5,6 +5,7 @@ kept out, so that no night brings them back meanwhile.
 """
 
 import logging
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -152,6 +153,7 @@ def _erase(context: Context, person: Person, asked: Asked, before: Found) -> lis
     files.note(context, asked.tokens, [name for name in still if search.is_data(name) and name not in inside], [])
     files.purge(context, at_once=asked.tokens if asked.now else None)
     search.forget_copies(store, person)
+    shutil.rmtree(context.settings.backtests / context.problem.name, ignore_errors=True)  # what they replay begins anew
     return replaced
 
 

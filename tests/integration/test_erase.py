@@ -89,6 +89,9 @@ MORE_PEOPLE = [pytest.param(*one, marks=pytest.mark.slow) for one in [*(("disk",
 def test_nothing_of_a_person_is_left_and_nobody_else_is_touched(worlds, where, customer):
     world = worlds(where)
     assert leaks(world, customer)  # the brute force can find
+    replayed = world.context("look").settings.backtests / world.context("look").problem.name / "0"
+    replayed.mkdir(parents=True)
+    (replayed / "history.json").write_text(f"{customer} stands in what a backtest that was killed left behind")
     others, logged, told = rows_of_others(world, customer), world.logged(), world.told()
     done = run(world, customer, why="ticket 17", now=True)
     assert unexplained(world, customer, done) == {}

@@ -2,7 +2,7 @@
 
 from airflow.plugins_manager import AirflowPlugin
 from retraining import pages
-from retraining.links import DataLink, DaysLink, DossierLink, MlflowLink, MonitorLink, ValidationLink
+from retraining.links import BacktestLink, DataLink, DaysLink, DossierLink, MlflowLink, MonitorLink, ValidationLink
 from retraining.timetables import ReplayedCronTimetable
 
 
@@ -17,6 +17,7 @@ class RetrainingPlugin(AirflowPlugin):  # type: ignore[misc]  # Airflow comes wi
         DossierLink(),
         MonitorLink(),
         DaysLink(),
+        BacktestLink(),
     ]
     timetables = [ReplayedCronTimetable]  # noqa: RUF012
     fastapi_apps = [{"app": pages.Pages(), "url_prefix": pages.PREFIX, "name": "Evergreen: pages of runs"}]  # noqa: RUF012

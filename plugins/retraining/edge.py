@@ -10,7 +10,7 @@ import logging
 import math
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -201,6 +201,22 @@ def tell(context: "Context") -> dict[str, Any]:
     for why in told:
         log.warning("People are told: %s", why)
     return {"told": len(told)}
+
+
+def backtested(problem: ProblemFile) -> dict[str, Any]:
+    """Replay what the form asks for; an empty span is the 90 days up to today."""
+    from ml import backtest
+    from ml.window import Window, local_day
+
+    context, params = open_run(problem), get_current_context()["params"]
+    last = date.fromisoformat(params["last"]) if params["last"] else local_day(context.settings.now(), problem.timezone)
+    first = date.fromisoformat(params["first"]) if params["first"] else last - timedelta(days=90)
+    asked = backtest.Asked(
+        Window(first, last), tuple(params["policies"]), every=params["every"], share=params["share"], workers=params["workers"]
+    )
+    record = backtest.run(context, asked, backtest.Past(sample=params["sample"]))
+    log.info("%s", record.sentence)
+    return done(record)
 
 
 def asked_by_hand(run: Any, params: Mapping[str, Any]) -> dict[str, Any]:

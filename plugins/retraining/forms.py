@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow.sdk import Param
 
+POLICIES = ("never", "nightly", "weekly", "drift", "performance", "evergreen")
 DAY = r"\d{4}-\d{2}-\d{2}"
 
 
@@ -62,6 +63,64 @@ def monitor() -> dict[str, Any]:
                 "morning, and what is due is done. One day: **2013-01-31**. Several: **2013-01-01/2013-02-01**, where the last "
                 "day is not part of it. With a window nothing follows from what is found."
             ),
+        ),
+    }
+
+
+def backtest() -> dict[str, Any]:
+    """What a person may ask of a backtest."""
+    day: dict[str, Any] = {"type": ["null", "string"], "format": "date"}
+    return {
+        "first": Param(
+            None,
+            **day,
+            title="From",
+            description_md="Day of the first night. Days before it are needed to learn from. **Empty**: 90 days before To.",
+        ),
+        "last": Param(
+            None,
+            **day,
+            title="To",
+            description_md="Day after the last answers that are judged. **Empty**: today.",
+        ),
+        "policies": Param(
+            list(POLICIES),
+            type="array",
+            examples=list(POLICIES),
+            items={"type": "string", "enum": list(POLICIES)},
+            minItems=1,
+            uniqueItems=True,
+            title="Policies",
+            description="Which to try, each on all nights.",
+        ),
+        "every": Param(
+            1,
+            type="integer",
+            minimum=1,
+            title="Days between nights",
+            description_md="**1** is a night a day, as in production. More is faster: the nights between are not played.",
+        ),
+        "share": Param(
+            1.0,
+            type="number",
+            exclusiveMinimum=0,
+            maximum=1,
+            title="Share of the keys",
+            description="Less is faster and less sure. The same keys are taken every time.",
+        ),
+        "workers": Param(
+            1,
+            type="integer",
+            minimum=1,
+            maximum=4,
+            title="Policies at once",
+            description="Each holds a core and the memory of a training.",
+        ),
+        "sample": Param(
+            False,
+            type="boolean",
+            title="Sample history",
+            description="Play the history that comes with the problem (flights: 2013) instead of what was validated here.",
         ),
     }
 

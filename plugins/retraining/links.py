@@ -73,6 +73,17 @@ class MonitorLink(PageLink):
     name, page = "Drift report", "monitor.html"
 
 
+class BacktestLink(PageLink):
+    """Every policy on the past, side by side."""
+
+    name, page = "Backtest report", "backtest.html"
+
+
+def to_backtest(task: Any) -> Any:
+    """The same task with the button to the backtest's page."""
+    return _with(task, BacktestLink())
+
+
 def to_mlflow(task: Any) -> Any:
     """The same task with the button to MLflow."""
     return _with(task, MlflowLink())

@@ -23,6 +23,7 @@ PAGES = {
     "data.html": ("retrain", STILL),
     "monitor.html": ("monitor", MOVING),
     "dossier.html": ("monitor", STILL),
+    "backtest.html": ("backtest", STILL),
 }
 OVER_TIME = "monitor/index.html"  # of a problem, not of a run; for who may see the monitor's runs
 

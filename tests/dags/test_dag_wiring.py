@@ -2,6 +2,7 @@
 
 import pytest
 
+from ml.backtest import POLICIES
 from tests.dags.conftest import Parse, write_problems
 
 WIRING: dict[str, dict[str, list[str]]] = {
@@ -28,6 +29,7 @@ WIRING: dict[str, dict[str, list[str]]] = {
         "tell": [],
     },
     "housekeeping": {"purge": ["vacuum"], "vacuum": []},
+    "backtest": {"backtest": []},
 }
 OUTLETS = {
     "retrain": {"announce": ["candidate_flights"]},
@@ -171,3 +173,13 @@ def test_the_promote_form_takes_a_version(two):
     fields = two["dags"]["promote_flights"]["form"]
     assert list(fields) == ["version", "comment"]
     assert (fields["version"]["type"], fields["version"]["minimum"]) == (["null", "integer"], 1)
+
+
+def test_the_backtest_form_offers_every_policy_and_may_be_sent_as_it_stands(two):
+    dag = two["dags"]["backtest_flights"]
+    fields = dag["form"]
+    assert dag["next"]["scheduler"] == "None"
+    assert list(fields) == ["first", "last", "policies", "every", "share", "workers", "sample"]
+    assert fields["policies"]["default"] == fields["policies"]["items"]["enum"] == list(POLICIES)
+    assert [fields[name]["default"] for name in ("first", "last", "every", "share", "sample")] == [None, None, 1, 1.0, False]
+    assert all(field["title"] and not field.get("section") for field in fields.values())

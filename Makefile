@@ -45,7 +45,7 @@ bench: setup-dev ## measure speed and memory against their goals, on this machin
 	@set -e; for one in benchmarks/*.py; do \
 	  if grep -q '^def main' $$one; then $(BIN)/python -m benchmarks.$$(basename $$one .py); fi; done
 
-results: setup-dev ## what the models reach on real data, against simple ones: docs/results.md (an hour) [DATA=folder]
+results: setup-dev ## what models and retraining policies reach on real data: docs/results.md (some hours) [DATA=folder ARGS="--only NAME"]
 	@$(BIN)/python -m benchmarks.results $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 screenshots: setup-dev ## take the README's pictures anew, from a real night in a real browser

@@ -5,16 +5,20 @@ import json
 import logging
 import os
 import platform
+import shutil
 import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results import nights
+from benchmarks.results import backtests, nights
+from benchmarks.results.backtests import REPLAYS, Replay
 from benchmarks.results.nights import World
-from benchmarks.results.page import page
+from benchmarks.results.page import page, sections, with_section
 from benchmarks.results.studies import STUDIES, Study, plain, source
+from ml.records.backtest import Backtested
+from ml.samples.extracts import DISPUTES
 from ml.settings import PROJECT
 
 PAGE = PROJECT / "docs" / "results.md"
@@ -23,7 +27,8 @@ PAGE = PROJECT / "docs" / "results.md"
 def run() -> None:
     """Every study that has its data; the figures also as JSON on the last line."""
     given = argparse.ArgumentParser(description=__doc__)
-    given.add_argument("--only", choices=[study.name for study in STUDIES], help="one study, shown and not written")
+    names = [study.name for study in (*STUDIES, *REPLAYS)]
+    given.add_argument("--only", choices=names, help="one study, shown and not written; of a backtest its section is written")
     given.add_argument("--data", type=Path, help="folder with the complaints' extracts; default: EVERGREEN_DATA, ../shared/data")
     asked = given.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -37,12 +42,37 @@ def run() -> None:
             continue
         with tempfile.TemporaryDirectory(prefix="evergreen-results-") as home, nights.world(Path(home)) as world:
             found[study.name] = _study(study, world, source(study, extracts, Path(home)))
-    about = {"cores": os.cpu_count(), "python": platform.python_version(), "minutes": round((time.monotonic() - began) / 60)}
-    text = page({study: found[study.name] for study in STUDIES if study.name in found}, about, datetime.now(UTC).date())
+    text = _studies(found, time.monotonic() - began) if found else PAGE.read_text()
+    replayed = {}
+    for replay in REPLAYS:
+        if asked.only in (None, replay.name) and (record := _replayed(replay, extracts)):
+            replayed[replay.name] = record.model_dump(mode="json")
+            text = with_section(text, backtests.section(replay, record))
     print(text)
-    if asked.only is None:
+    if asked.only is None or replayed:
         PAGE.write_text(text)
-    print(json.dumps({"bench": "results", "machine": about, "goals": [], "rows": found}))
+    machine = {"cores": os.cpu_count(), "python": platform.python_version()}
+    print(json.dumps({"bench": "results", "machine": machine, "goals": [], "rows": found | replayed}))
+
+
+def _replayed(replay: Replay, extracts: Path) -> Backtested | None:
+    """A backtest, gone on with where it was stopped; None where its data are not there."""
+    if replay.data and not (extracts / DISPUTES).exists():
+        logging.warning("%s is left out: %s is not there. Name the folder with --data.", replay.name, extracts / DISPUTES)
+        return None
+    home = backtests.home_of(replay)
+    record = backtests.play(replay, extracts, home)
+    shutil.rmtree(home)
+    return record
+
+
+def _studies(found: dict[str, list[dict[str, Any]]], seconds: float) -> str:
+    """The page of the studies, with the backtests as they stand."""
+    about = {"cores": os.cpu_count(), "python": platform.python_version(), "minutes": round(seconds / 60)}
+    text = page({study: found[study.name] for study in STUDIES if study.name in found}, about, datetime.now(UTC).date())
+    for kept in sections(PAGE.read_text(), [replay.title for replay in REPLAYS]):
+        text = with_section(text, kept)
+    return text
 
 
 def _study(study: Study, world: World, data: Path | None) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """The page: a table a study, and what it says in words; every figure comes from the run."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from typing import Any
 
@@ -19,6 +19,22 @@ first night without its test days, and used on all four nights.
 def page(found: Mapping[Study, list[dict[str, Any]]], about: Mapping[str, Any], day: date) -> str:
     """The whole page as Markdown."""
     return "\n".join([HEAD.format(day=day, **about), *(_study(study, rows) for study, rows in found.items())])
+
+
+def sections(text: str, titles: Collection[str]) -> list[str]:
+    """The sections of a page that have one of these titles."""
+    return [f"## {part}" for part in text.split("\n## ")[1:] if part.partition("\n")[0] in titles]
+
+
+def with_section(text: str, section: str) -> str:
+    """The page with this section in the place of the one of the same title, or at its end."""
+    head, *parts = text.rstrip("\n").split("\n## ")
+    new = section.removeprefix("## ").strip("\n")
+    title = new.partition("\n")[0]
+    if not any(part.partition("\n")[0] == title for part in parts):
+        parts.append(new)
+    held = [new if part.partition("\n")[0] == title else part.strip("\n") for part in parts]
+    return "\n\n## ".join([head.rstrip("\n"), *held]) + "\n"
 
 
 def _study(study: Study, rows: list[dict[str, Any]]) -> str:

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from ml import pages
+from ml.pages.drawing import axes_for
 from ml.problem import Problem
 from ml.records.backtest import Backtested, PolicyOutcome
-from ml.understand.drawing import axes_for
 
 COLOURS = {
     "never": "#7a7a7a",
@@ -45,11 +45,13 @@ def _frontier(record: Backtested) -> Any:
     with axes_for(says, width=WIDE, height=HIGH, xlabel="minutes of training", ylabel=f"live {record.metric}") as (axes, done):
         best = frontier(record.policies, record.metric)
         axes.plot([one.minutes for one in best], [one.quality.value for one in best], color="#999999", linewidth=1, zorder=1)
-        for one in record.policies:
+        for place, one in enumerate(sorted(record.policies, key=lambda one: one.minutes)):
             low, high = one.quality.value - one.quality.low, one.quality.high - one.quality.value
             error = None if np.isnan([low, high]).any() else [[low], [high]]
             axes.errorbar([one.minutes], [one.quality.value], yerr=error, fmt="o", color=COLOURS[one.policy], capsize=3)
-            axes.annotate(one.policy, (one.minutes, one.quality.value), xytext=(6, 4), textcoords="offset points")
+            axes.annotate(
+                one.policy, (one.minutes, one.quality.value), xytext=(6, (5, -12)[place % 2]), textcoords="offset points"
+            )
     return done[0]
 
 

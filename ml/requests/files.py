@@ -4,7 +4,8 @@ SQLite serves one process that plays history, not a service with callers, so row
 """
 
 import re
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -51,6 +52,32 @@ def read(database_url: str, problem: str, start: datetime, end: datetime, *, row
     inside = (pc.field("served_at") >= start) & (pc.field("served_at") < end)
     asked = {name: pc.field(name) if rows or name != "row" else pc.scalar(None).cast(pa.string()) for name in SCHEMA.names}
     return ds.dataset(files, schema=SCHEMA).to_table(columns=asked, filter=inside).sort_by(ORDER)
+
+
+def rows_of(database_url: str, problem: str, answers: pa.Table) -> list[str]:
+    """What was asked in some answers that `read` gave without it, as JSON text in their order."""
+    wanted = _names(answers)
+    if not wanted:
+        return []
+    times = [name[-1] for name in wanted]
+    held = read(database_url, problem, min(times), max(times) + timedelta(microseconds=1))
+    texts = dict(zip(_names(held), held["row"].to_pylist(), strict=True))
+    return [texts[name] for name in wanted if name in texts]
+
+
+def _names(answers: pa.Table) -> list[tuple[str, int, str, datetime]]:
+    """What names an answer."""
+    return list(zip(*(answers[name].to_pylist() for name in ("request_id", "position", "arm", "served_at")), strict=True))
+
+
+def asked(database_url: str, problem: str, version: int, keys: Sequence[str], since: datetime) -> dict[str, str]:
+    """What a version was asked first about some keys since a moment, as JSON text by key."""
+    files = sorted(_folder(database_url, problem).glob("*.parquet"))
+    if not files:
+        return {}
+    inside = (pc.field("served_at") >= since) & (pc.field("version") == version) & pc.field("key").isin(list(keys))
+    rows = ds.dataset(files, schema=SCHEMA).to_table(filter=inside).sort_by(ORDER)
+    return dict(zip(rows["key"].to_pylist()[::-1], rows["row"].to_pylist()[::-1], strict=True))  # the first one stays
 
 
 def _folder(database_url: str, problem: str) -> Path:

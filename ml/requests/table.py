@@ -129,6 +129,8 @@ def rows_of(database_url: str, problem: str, answers: pa.Table) -> list[str]:
 
     Raises: TransientError: the database is away. ConfigError: it refuses us, or has no request log.
     """
+    if database_url.startswith("sqlite"):
+        return files.rows_of(database_url, problem, answers)
     query = (
         "SELECT log.row FROM unnest(%s::text[], %s::int[], %s::text[], %s::timestamptz[]) WITH ORDINALITY"
         " AS chosen(request_id, position, arm, served_at, place) JOIN request_log AS log"
@@ -147,6 +149,8 @@ def asked(database_url: str, problem: str, version: int, keys: Sequence[str], si
 
     Raises: TransientError: the database is away. ConfigError: it refuses us, or has no request log.
     """
+    if database_url.startswith("sqlite"):
+        return files.asked(database_url, problem, version, keys, since)
     query = (
         "SELECT DISTINCT ON (key) key, row FROM request_log WHERE problem = %s AND version = %s AND key = ANY(%s)"
         " AND served_at >= %s AND arm <> %s ORDER BY key, served_at, request_id, position"

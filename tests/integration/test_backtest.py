@@ -28,6 +28,8 @@ from ml.store import digest
 from ml.tables import DAY, Table
 from ml.window import Window
 
+pytestmark = pytest.mark.timeout(2000)  # a busy machine is no finding
+PATIENCE_S = 900
 SPAN = Window.parse("2013-02-10/2013-02-12")
 POLICIES = ("nightly", "drift")
 CHANGES = {  # as small as it can be and still go through every stage
@@ -68,7 +70,7 @@ class Home:
 
     def run(self, *more: str) -> dict[str, Any]:
         process = self.start(*more)
-        out, _ = process.communicate(timeout=280)
+        out, _ = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, (self.folder / "log").read_text()[-3000:]
         found: dict[str, Any] = json.loads(out)
         return found
@@ -110,7 +112,7 @@ def killed(rows: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> tuple[Ho
     """A replay that was killed within its nights and asked for again; what it told; what ran on after the kill."""
     home = Home(tmp_path_factory.mktemp("backtest") / "home", rows)
     process = home.start("--keep", "--run", "first")
-    end = time.monotonic() + 240
+    end = time.monotonic() + PATIENCE_S
     while not list(home.folder.glob("cache/backtests/flights/*/policies/*/nights/*.json")):
         assert process.poll() is None, (home.folder / "log").read_text()[-3000:]
         assert time.monotonic() < end

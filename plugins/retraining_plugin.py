@@ -2,7 +2,7 @@
 
 from airflow.plugins_manager import AirflowPlugin
 from retraining import pages
-from retraining.links import BacktestLink, DataLink, DaysLink, DossierLink, MlflowLink, MonitorLink, ValidationLink
+from retraining.links import BacktestLink, DataLink, DaysLink, DossierLink, LabelsLink, MlflowLink, MonitorLink, ValidationLink
 from retraining.timetables import ReplayedCronTimetable
 
 
@@ -17,6 +17,7 @@ class RetrainingPlugin(AirflowPlugin):  # type: ignore[misc]  # Airflow comes wi
         DossierLink(),
         MonitorLink(),
         DaysLink(),
+        LabelsLink(),
         BacktestLink(),
     ]
     timetables = [ReplayedCronTimetable]  # noqa: RUF012

@@ -28,8 +28,8 @@ __all__ = [
     "Action", "Answer", "Changed", "Compared", "Decided", "Deployed", "Difference", "DriftFinding", "Effect", "Effort",
     "Efforts", "Evaluated", "Example", "Exported", "Fed", "FoldScores", "Followed", "Gap", "Growth", "Ingested", "Interval",
     "Load", "Loaded", "Monitored", "MonitoredDay", "Part", "Performance", "Prepared", "Promoted", "Question", "Queued",
-    "Record", "Reference", "Registered", "Rehearsed", "RollingOut", "Rule", "RuleResult", "Scores", "Step", "Trained",
-    "Tuned", "Vacuumed", "Validated", "Verdict",
+    "Record", "Reference", "Registered", "Rehearsed", "RollingOut", "Rule", "RuleResult", "Scores", "Step", "Trained", "Tuned",
+    "Vacuumed", "Validated", "Verdict",
 ]  # fmt: skip
 
 

@@ -104,12 +104,11 @@ def finish(database_url: str, problem: str, outcomes: Mapping[str, tuple[str, st
     query = (
         "UPDATE feedback SET done_at = %s, outcome = told.outcome, key = coalesce(feedback.key, told.key)"
         " FROM unnest(%s::text[], %s::text[], %s::text[]) AS told(id, outcome, key)"
-        " WHERE feedback.problem = %s AND feedback.id = told.id AND feedback.done_at IS NULL"
+        " WHERE feedback.problem = %s AND feedback.id = told.id AND feedback.done_at IS NULL RETURNING feedback.id"
     )
     ends = [*outcomes.values()]
     values = (at, list(outcomes), [end for end, _ in ends], [key for _, key in ends], problem)
-    with closing(connect(database_url)) as connection, connection, connection.cursor() as cursor:
-        cursor.execute(query, values)
+    _fetched(database_url, query, values)
 
 
 def ended(database_url: str, problem: str, since: datetime) -> dict[str, int]:
@@ -120,8 +119,7 @@ def ended(database_url: str, problem: str, since: datetime) -> dict[str, int]:
 
 def forget(database_url: str, problem: str, before: datetime) -> None:
     """Remove what ended before a moment: the table of labels has it."""
-    with closing(connect(database_url)) as connection, connection, connection.cursor() as cursor:
-        cursor.execute("DELETE FROM feedback WHERE problem = %s AND done_at < %s", (problem, before))
+    _fetched(database_url, "DELETE FROM feedback WHERE problem = %s AND done_at < %s RETURNING id", (problem, before))
 
 
 def about(
@@ -157,7 +155,10 @@ def about(
 
 
 def _fetched(database_url: str, query: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
-    with closing(connect(database_url)) as connection, connection.cursor() as cursor:
+    """Nothing where the state is kept in SQLite, which has no request log either."""
+    if database_url.startswith("sqlite"):
+        return []
+    with closing(connect(database_url)) as connection, connection, connection.cursor() as cursor:
         try:
             cursor.execute(query, values)
         except psycopg2.errors.UndefinedTable as error:

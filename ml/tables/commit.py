@@ -106,7 +106,7 @@ def _same(delta: "DeltaTable", day: str, files: frozenset[str], rows: Staged, kn
 
 
 def _compare(delta: "DeltaTable", day: str, rows: Staged) -> bool:
-    dataset = delta.to_pyarrow_dataset()
+    dataset = log.dataset(delta)
     if day not in rows.num_rows_by_day or not set(rows.columns) <= set(dataset.schema.names):
         return False
     inside = pc.field(DAY) == day

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -80,7 +81,7 @@ def open_(location: str, version: int | None = None) -> "DeltaTable":
 
 def schema(delta: "DeltaTable") -> pa.Schema:
     """Columns with their types, the day among them."""
-    return delta.to_pyarrow_dataset().schema
+    return dataset(delta).schema
 
 
 def files(delta: "DeltaTable") -> list[dict[str, Any]]:
@@ -89,16 +90,30 @@ def files(delta: "DeltaTable") -> list[dict[str, Any]]:
     return entries.select(["path", "num_records", f"partition.{DAY}"]).to_pylist() if entries.num_rows else []
 
 
+def dataset(delta: "DeltaTable") -> Any:
+    """A version as an Arrow dataset.
+
+    Arrow opens files of a folder by itself. Through deltalake's own reader its threads call Python, and a thread that does so
+    while the interpreter ends takes the process down ("terminate called without an active exception").
+    """
+    from pyarrow import fs
+
+    if s3.is_address(delta.table_uri):
+        return delta.to_pyarrow_dataset()
+    root = unquote(urlsplit(delta.table_uri).path) if delta.table_uri.startswith("file://") else delta.table_uri
+    return delta.to_pyarrow_dataset(filesystem=fs.SubTreeFileSystem(root, fs.LocalFileSystem()))
+
+
 def batches(delta: "DeltaTable", inside: pc.Expression, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
     """Rows of a version in small pieces, always in the same order.
 
     One file after the other: a scan of them all reads hundreds of megabytes ahead of whoever takes their time.
     """
-    dataset = delta.to_pyarrow_dataset()
-    wanted = dataset.schema.names if columns is None else list(columns)
-    for fragment in sorted(dataset.get_fragments(filter=inside), key=lambda one: str(one.path)):
+    held = dataset(delta)
+    wanted = held.schema.names if columns is None else list(columns)
+    for fragment in sorted(held.get_fragments(filter=inside), key=lambda one: str(one.path)):
         how = {"columns": wanted, "filter": inside, "batch_size": BATCH, "batch_readahead": 1}
-        yield from (batch for batch in fragment.to_batches(schema=dataset.schema, **how) if batch.num_rows)
+        yield from (batch for batch in fragment.to_batches(schema=held.schema, **how) if batch.num_rows)
 
 
 def names(location: str) -> set[str]:

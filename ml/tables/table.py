@@ -91,7 +91,7 @@ class Table:
         Raises: DataError: the table or the version does not exist, or its files were removed.
         """
         with log.reading(self.location, version):
-            dataset = log.open_(self.location, version).to_pyarrow_dataset()
+            dataset = log.dataset(log.open_(self.location, version))
             return dataset.to_table(columns=None if columns is None else list(columns), filter=_inside(window))
 
     def batches(

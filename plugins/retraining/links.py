@@ -4,7 +4,7 @@ from typing import Any
 
 from airflow.sdk import BaseOperatorLink
 
-from retraining import pages
+from retraining import labelling, pages
 
 
 class MlflowLink(BaseOperatorLink):  # type: ignore[misc]  # Airflow comes without types
@@ -73,6 +73,19 @@ class MonitorLink(PageLink):
     name, page = "Drift report", "monitor.html"
 
 
+class LabelsLink(BaseOperatorLink):  # type: ignore[misc]
+    """To the page on which people label the rows that were chosen."""
+
+    name = "Label rows"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """The page of the problem; it shows what is open, whichever run chose it."""
+        from airflow.sdk.configuration import conf
+
+        _, _, problem = ti_key.dag_id.partition("_")
+        return str(conf.get("api", "base_url", fallback="")).rstrip("/") + labelling.address(problem)
+
+
 class BacktestLink(PageLink):
     """Every policy on the past, side by side."""
 
@@ -102,6 +115,11 @@ def to_validation(task: Any) -> Any:
 def to_drift(task: Any) -> Any:
     """The same task with buttons to the dossier, the drift report and the page over time."""
     return _with(task, DossierLink(), MonitorLink(), DaysLink())
+
+
+def to_labels(task: Any) -> Any:
+    """The same task with the button to the page to label on."""
+    return _with(task, LabelsLink())
 
 
 def _with(task: Any, *buttons: Any) -> Any:

@@ -57,10 +57,12 @@ def over_time(problem: str) -> str:
 
 
 def build() -> "FastAPI":
-    """The app: two routes, no interface description, and nothing for those who are not logged in."""
+    """The app: no interface description, and nothing for those who are not logged in."""
     from airflow.api_fastapi.core_api.security import get_user
     from fastapi import Depends, FastAPI, Request
     from fastapi.responses import HTMLResponse
+
+    from retraining import labelling
 
     app = FastAPI(dependencies=[Depends(get_user)], docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -83,6 +85,7 @@ def build() -> "FastAPI":
             return HTMLResponse(ABSENT, status_code=404, headers=headers | {"Content-Security-Policy": STILL})
         return HTMLResponse(content, headers=headers | {"Content-Security-Policy": policy})
 
+    labelling.add(app)
     return app
 
 

@@ -20,7 +20,7 @@ SECTIONS = {
     "problem": ("name", "title", "owner", "description"),
     "source": ("timezone",),
     "gate": ("approval", "approval_hours", "approvers"),
-    "schedule": ("retrain", "monitor", "housekeeping"),
+    "schedule": ("retrain", "monitor", "feedback", "housekeeping"),
 }
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -40,6 +40,7 @@ class ProblemFile:
     timezone: str = "UTC"
     retrain: str = "0 3 * * *"
     monitor: str = "30 5 * * *"
+    feedback: str = "0 2 * * *"
     housekeeping: str = "0 5 * * 0"
     approval: str = "manual"
     approval_hours: int = 72

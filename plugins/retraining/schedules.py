@@ -19,6 +19,11 @@ def monitor(problem: ProblemFile) -> Any:
     return _cron(problem.monitor, problem)
 
 
+def feedback(problem: ProblemFile) -> Any:
+    """Every night before the retrain; only by hand while history is replayed."""
+    return _cron(problem.feedback, problem)
+
+
 def housekeeping(problem: ProblemFile) -> Any:
     """Every week; only by hand while history is replayed."""
     return _cron(problem.housekeeping, problem)

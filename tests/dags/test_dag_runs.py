@@ -24,6 +24,7 @@ CASES = {
     "a way back that is over": {"dag": "monitor_asked", "given": "report"},
     "promote with nothing due": {"dag": "promote_flights"},
     "nobody to be asked": {"dag": "promote_asked"},
+    "feedback before anything": {"dag": "feedback_flights"},
     "housekeeping of an empty store": {"dag": "housekeeping_flights"},
     "misspelt parameter": {"dag": "retrain_flights", "conf": {"windw": "2013-01-01"}},
     "wrong window": {"dag": "retrain_flights", "conf": {"window": "2013-02-01/2013-01-01"}},

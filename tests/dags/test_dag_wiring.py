@@ -28,6 +28,7 @@ WIRING: dict[str, dict[str, list[str]]] = {
         "roll_back": [],
         "tell": [],
     },
+    "feedback": {"join": ["queue", "watch"], "queue": [], "watch": []},
     "housekeeping": {"purge": ["vacuum"], "vacuum": []},
     "backtest": {"backtest": []},
 }
@@ -118,6 +119,11 @@ def test_monitor_starts_in_the_morning_in_the_problems_zone(two):
     dag = two["dags"]["monitor_flights"]
     assert dag["timetable"]["__type"].endswith("CronTriggerTimetable")
     assert (cron(dag)["expression"], cron(dag)["timezone"]) == ("30 5 * * *", "America/New_York")
+
+
+def test_feedback_starts_before_the_retrain_that_learns_from_it(two):
+    dag = two["dags"]["feedback_flights"]
+    assert (cron(dag)["expression"], cron(dag)["timezone"]) == ("0 2 * * *", "America/New_York")
 
 
 def test_housekeeping_starts_once_a_week_in_the_problems_zone(two):

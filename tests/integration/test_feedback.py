@@ -1,6 +1,10 @@
 """Feedback through the real service into the table of labels: joined by request or key, once, late and corrected; keys, spool."""
 
+import csv
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -12,13 +16,16 @@ import psycopg2
 import pyarrow as pa
 import pytest
 
+from ml import database as databases
 from ml import feedback, keys, labels, privacy
 from ml import problem as problems
 from ml.context import Context
 from ml.errors import DataError
 from ml.feedback import join
+from ml.ledger import Champion
 from ml.redaction import hashed
 from ml.requests import feedback as told_
+from ml.settings import PROJECT
 from ml.tables import DAY
 from ml.window import Window
 from tests.integration.serving_kit import ROWS, Service, kill_postgres, make_model, make_postgres, running
@@ -42,7 +49,7 @@ def service(database, tmp_path_factory) -> Iterator[Service]:
         yield service
 
 
-NAMES = ("joined", "late", "killed", "hashed", "keyed")
+NAMES = ("joined", "late", "killed", "hashed", "queued")
 
 
 def context_of(service: Service, name: str) -> Context:
@@ -175,8 +182,9 @@ def test_a_hashed_key_is_hashed_before_it_is_kept_and_joined_all_the_same(servic
     assert list(held(context)) == [hashed("customer-7", column="id", salt=privacy.salt_of(context.store))]
 
 
-def test_only_a_key_that_allows_it_gives_feedback_and_is_named(service, database, tmp_path):
-    closed = Service(tmp_path / "closed", service.database_url)
+def test_only_a_key_that_allows_it_gives_feedback_and_is_named(database, tmp_path):
+    closed = Service(tmp_path / "closed", database("keys"))
+    databases.migrate(closed.database_url)
     closed.add_problem("keyed")
     now = datetime.now(UTC)
     made = {
@@ -220,3 +228,59 @@ def test_feedback_outlives_a_database_that_is_away_and_the_end_of_the_service(tm
         assert held(context) == {"a": (True, "feedback", "anna")}
     finally:
         server.stop()
+
+
+def test_rows_are_chosen_asked_about_once_labelled_elsewhere_and_learned_from(service, tmp_path):
+    """Through the command line, as people do it."""
+    context = replace(context_of(service, "queued"), run_key="q-1")
+    version = Champion(1, "run-1", "0" * 64)
+    context.ledger.move("queued", to=version, expected=None, kind="promote", key="k", actor="tests")
+    answered = ask(service, "queued", *(f"f{number:02}" for number in range(70)))["predictions"]
+    ask(service, "queued", "known", None)
+    labels.add(context, [labels.Label("known", True, "outcome", "a feed", NOW)], by="tests")
+    tell(service, "queued", {"key": "f03", "label": False})
+    take_in(service, context)
+    queued = feedback.queue(context)
+    assert (queued.num_candidates, queued.num_tasks, queued.num_audit) == (69, 50, 10), "without a key, or with a label: no"
+    assert feedback.queue(context) == queued, "once per run"
+    tasks = feedback.open_tasks(context)
+    scores = {one["key"]: abs(one["score"] - 0.05) for one in answered}
+    chosen = {task.key for task in tasks if task.why == "uncertain"}
+    assert len(tasks) == 50 and max(scores[key] for key in chosen) <= max(scores.values())
+    assert "f03" not in {task.key for task in tasks}
+    again = feedback.queue(replace(context, run_key="q-2"))
+    assert again.num_candidates == 19, "nobody is asked about a row twice"
+
+    def run(*command: str) -> Any:
+        done = subprocess.run(
+            [sys.executable, "-m", "ml", "labels", *command, "--problem", "queued", "--json"],
+            env=plain | service.environment() | {"PYTHONPATH": str(PROJECT), "PYTHONWARNINGS": "ignore"},
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("EVERGREEN_")}
+    out = tmp_path / "rows.csv"
+    assert run("export", "--out", str(out))["rows"] == 69
+    lines = list(csv.DictReader(out.read_text().splitlines()))
+    with out.open("w", newline="") as file:
+        writer = csv.DictWriter(file, lines[0].keys())
+        writer.writeheader()
+        writer.writerows(line | {"label": "yes" if line["key"] < "f50" else "no", "labeller": "anna"} for line in lines)
+    assert run("import", str(out)) == {"labels": 69, "new": 69}
+    assert run("import", str(out)) == {"labels": 69, "new": 0}, "the same file again changes nothing"
+    known = labels.known_labels(context, pa.array(["f00", "f60", "f03", "known"]), NOW, NOW)
+    assert known == {"f00": 1.0, "f60": 0.0, "f03": 0.0, "known": 1.0}
+    exported = tmp_path / "ls.json"
+    assert run("export", "--out", str(exported), "--format", "label-studio")["rows"] == 0, "all are labelled"
+    told = [{"data": {"key": "f00"}, "annotations": [{"result": [{"value": {"choices": ["no"]}}], "completed_by": 7}]}]
+    exported.write_text(json.dumps(told))
+    assert run("import", str(exported)) == {"labels": 1, "new": 1}
+    [pair] = run("agreement")
+    assert (pair["labellers"], pair["num_rows"], pair["apart"]) == (["anna", "label-studio:7"], 1, ["f00"])
+    wrong = {key for key, decision in ((one["key"], one["decision"]) for one in answered) if decision != (key < "f50")}
+    found = run("quality")
+    assert (found["num_rows"], found["num_labelled"]) == (69 + 19, 69)
+    assert found["low"] <= len(wrong - {"f03"}) / 69 <= found["high"]
+    assert sum(line["labels"] for line in run("list")) == 72

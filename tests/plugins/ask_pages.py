@@ -1,7 +1,8 @@
 """Run in a process of its own: a real Airflow API server, asked for pages by several people; every answer is written down.
 
 Usage: python ask_pages.py REQUESTS_JSON RESULT_FILE
-REQUESTS_JSON: [[who, method, path], ...]; who: "" is nobody, "forged" brings a token that Airflow did not make.
+REQUESTS_JSON: [[who, method, path], ...], after it the body and the header Origin where they matter; who: "" is nobody,
+"forged" brings a token that Airflow did not make.
 """
 
 import json
@@ -12,7 +13,7 @@ from typing import Any
 from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
-ROLES = {"reader": "viewer", "stranger": None, "clerk": "viewer"}
+ROLES = {"reader": "viewer", "stranger": None, "clerk": "viewer", "labeller": "user"}
 OF_THE_CLERK = "retrain_complaints"  # the only DAG that the clerk may see
 
 
@@ -38,9 +39,11 @@ def main(requests: str, result: str) -> None:
     tokens["forged"] = tokens["reader"][:-8] + "AAAAAAAA"
     answers = []
     with TestClient(app, follow_redirects=False, raise_server_exceptions=False) as client:
-        for who, method, path in json.loads(requests):
+        for who, method, path, *more in json.loads(requests):
             headers = {"Authorization": f"Bearer {tokens[who]}"} if who else {}
-            answer = client.request(method, path, headers=headers)
+            body, origin = more or ("", "")
+            headers |= {"Origin": origin} if origin else {}
+            answer = client.request(method, path, headers=headers, content=body)
             answers.append({"status": answer.status_code, "headers": dict(answer.headers), "text": answer.text[:3000]})
     routes = [{"path": getattr(one, "path", ""), "methods": sorted(getattr(one, "methods", []))} for one in pages.build().routes]
     mounted = [getattr(one, "path", "") for one in app.routes]

@@ -4,14 +4,28 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from retraining import pages
 
+from ml.tables import Table
+from ml.window import Window
+from tests.e2e.driving import CHROMIUM
+
 PROJECT = Path(__file__).resolve().parents[2]
 ASKER = Path(__file__).parent / "ask_pages.py"
+ANSWER = {"score": 0.3, "decision": True}
+TASK = {
+    "request_id": "r",
+    "position": 0,
+    "served_at": "2013-01-01T00:00:00Z",
+    "answer": ANSWER,
+    "why": "uncertain",
+    "probability": 1,
+}
 PAGE = "/evergreen/flights/runs/night-1/validation.html"
 GRAPHS = "/evergreen/flights/runs/evening-1/monitor.html"
 DAYS = "/evergreen/flights/monitor/index.html"
@@ -51,6 +65,21 @@ NOT_THERE = [
     "/evergreen/flights/monitor/days/2013-01-01.json",
     "/evergreen/docs", "/evergreen/redoc", "/evergreen/openapi.json", "/evergreen/",
 ]  # fmt: skip
+LABELS, HERE = "/evergreen/flights/labels", "http://testserver"
+LABELLING = [  # who, body, origin, status
+    ("", "key=f1&label=true", HERE, 401),
+    ("stranger", "key=f1&label=true", HERE, 403),
+    ("reader", "key=f1&label=true", HERE, 403),  # may look, not label
+    ("labeller", "key=f1&label=true", "", 403),  # from nowhere
+    ("labeller", "key=f1&label=true", "http://elsewhere.example", 403),
+    ("labeller", "key=f1&label=true", "null", 403),
+    ("labeller", "key=f1&label=perhaps", HERE, 422),
+    ("labeller", "key=f1&label=7", HERE, 422),
+    ("labeller", "key=f1", HERE, 422),
+    ("labeller", "%ff=%ff", HERE, 422),
+    ("labeller", "x" * 100_001, HERE, 413),
+    ("labeller", "key=f1&label=true&skip=f9", HERE, 303),
+]
 OTHER_METHODS = ("POST", "PUT", "DELETE", "PATCH")
 
 
@@ -63,14 +92,53 @@ def asked() -> list[list[str]]:
         *(["", "GET", path] for path in NOT_THERE),
         *(["reader", method, PAGE] for method in OTHER_METHODS),
         *of_routes,
+        *([who, "GET", LABELS] for who in ("", "stranger", "clerk", "reader")),
+        *([who, "POST", LABELS, body, origin] for who, body, origin, _ in LABELLING),
+        ["labeller", "GET", f"{LABELS}?skip=none"],  # after a label
+        ["labeller", "GET", LABELS.replace("flights", "unknown")],
     ]
 
 
-ROUTES = [("/{problem}/runs/{run_key}/{page}", ["GET"]), ("/{problem}/monitor/index.html", ["GET"])]
+ROUTES = [
+    ("/{problem}/runs/{run_key}/{page}", ["GET"]),
+    ("/{problem}/monitor/index.html", ["GET"]),
+    ("/{problem}/labels", ["GET"]),
+    ("/{problem}/labels", ["POST"]),
+]
 
 
 def example(path: str) -> str:
     return path.format(problem="flights", run_key="night-1", page="validation.html")
+
+
+def environment(home: Path, auth_manager: str) -> dict[str, str]:
+    """Of an Airflow of the test's own."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "EVERGREEN_"))}
+    clean |= {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
+        "AIRFLOW__CORE__AUTH_MANAGER": auth_manager,
+        "AIRFLOW__API_AUTH__JWT_SECRET": "for-tests-" + "x" * 60,
+        "EVERGREEN_STORE": str(home / "store"),
+        "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "plugins")]),
+    }
+    return clean
+
+
+def write_batch(home: Path, *keys: str) -> None:
+    """Rows that people are asked about."""
+    tasks = [{"key": key, "row": {"carrier": f"<b>{key}", "dest": None}} | TASK for key in keys]
+    batch = {"name": "q", "made_at": datetime.now(UTC).isoformat(), "version": 1, "num_candidates": len(keys), "tasks": tasks}
+    (home / "store" / "flights" / "labelling").mkdir(parents=True)
+    (home / "store" / "flights" / "labelling" / "q.json").write_text(json.dumps(batch))
+
+
+def labels_in(home: Path) -> list[dict[str, Any]]:
+    """What was written, in its order."""
+    today = datetime.now(UTC).date()
+    window = Window(today - timedelta(days=2), today + timedelta(days=2))
+    return Table(f"{home}/store/flights/tables/labels").read(window).sort_by("_order").to_pylist()
 
 
 @pytest.fixture(scope="module")
@@ -86,23 +154,16 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     ):
         (home / "store" / name).parent.mkdir(parents=True, exist_ok=True)
         (home / "store" / name).write_text(f"<p>this is {name}</p>")
+    write_batch(home, "f1", "f2")
     (home / "store" / "secrets.json").write_text("a secret")
     (home / "store" / "flights" / "secrets.json").write_text("a secret")
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "EVERGREEN_"))}
-    clean |= {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
-        "AIRFLOW__CORE__AUTH_MANAGER": "tests.plugins.ask_pages.AuthManager",
-        "AIRFLOW__API_AUTH__JWT_SECRET": "for-tests-" + "x" * 60,
-        "EVERGREEN_STORE": str(home / "store"),
-        "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "plugins")]),
-    }
+    clean = environment(home, "tests.plugins.ask_pages.AuthManager")
     result = home / "result.json"
     command = [sys.executable, str(ASKER), json.dumps(asked()), str(result)]
     done = subprocess.run(command, env=clean, capture_output=True, text=True, timeout=240, cwd=PROJECT)
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     found = json.loads(result.read_text())
+    found["home"] = str(home)
     return found | {"by": {tuple(one): answer for one, answer in zip(asked(), found["answers"], strict=True)}}
 
 
@@ -154,3 +215,49 @@ def test_a_page_that_is_not_written_yet_says_who_writes_it(told):
 
 def test_links_lead_to_addresses_of_the_app():
     assert pages.address("flights", "night-1", "validation.html") == PAGE
+
+
+@pytest.mark.parametrize(("who", "status"), [("", 401), ("stranger", 403), ("clerk", 403), ("reader", 200)])
+def test_who_may_see_the_dag_may_see_what_is_asked(told, who, status):
+    answer = told["by"][who, "GET", LABELS]
+    assert answer["status"] == status
+    assert ("f1" in answer["text"]) == (status == 200)
+
+
+def test_the_page_escapes_rows_and_runs_only_its_own_script(told):
+    answer = told["by"]["reader", "GET", LABELS]
+    assert "&lt;b&gt;f1" in answer["text"] and "<b>f1" not in answer["text"]
+    policy = answer["headers"]["content-security-policy"]
+    assert "default-src 'none'" in policy and "script-src 'nonce-" in policy and "http" not in policy
+    assert answer["headers"]["referrer-policy"] == "same-origin"
+
+
+@pytest.mark.parametrize(("who", "body", "origin", "status"), LABELLING)
+def test_only_who_may_start_the_dag_labels_and_only_from_the_page(told, who, body, origin, status):
+    answer = told["by"][who, "POST", LABELS, body, origin]
+    assert answer["status"] == status, answer["text"][:500]
+    if status == 303:
+        assert answer["headers"]["location"] == f"{LABELS}?skip=f9"
+
+
+def test_a_label_is_written_once_with_the_name_of_who_gave_it_and_the_next_row_is_shown(told):
+    [row] = labels_in(Path(told["home"]))
+    assert (row["_key"], row["_label"], row["_labeller"], row["_source"]) == ("f1", "true", "airflow:labeller", "labelling")
+    after = told["by"]["labeller", "GET", f"{LABELS}?skip=none"]["text"]
+    assert "f2" in after and "f1" not in after
+    assert told["by"]["labeller", "GET", LABELS.replace("flights", "unknown")]["status"] == 404
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no browser on this machine")
+def test_somebody_labels_in_a_browser_with_the_keyboard(tmp_path):
+    write_batch(tmp_path, "f1", "f2", "f3")
+    script, result = ASKER.with_name("label_in_browser.py"), tmp_path / "result.json"
+    simple = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
+    command = [sys.executable, str(script), str(result), *filter(None, [os.environ.get("EVERGREEN_SCREENSHOTS")])]
+    done = subprocess.run(command, env=environment(tmp_path, simple), capture_output=True, text=True, timeout=240, cwd=PROJECT)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    first, second, third, last = json.loads(result.read_text())["said"]
+    assert "f1" in first and "f2" in second and "f3" in third
+    assert "Nothing is left to label: 1 rows were left for later" in last
+    said = [(row["_key"], row["_label"], row["_labeller"]) for row in labels_in(tmp_path)]
+    assert said == [("f1", "true", "airflow:anna"), ("f3", "false", "airflow:anna")]

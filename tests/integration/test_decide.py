@@ -112,9 +112,9 @@ def test_few_new_rows_are_not_worth_a_look_and_later_ones_are_looked_at_once(nig
 
 def test_the_spring_is_told_from_january_and_trains(night):
     """In March 2013 flights were late for other reasons than in January: what a model of January says is worth less."""
-    decided = decide.run(night(date(2013, 3, 24)))
+    decided = decide.run(night(date(2013, 3, 24), level=0.05))  # a third of the flights is less sure than all of them
     assert (decided.train, decided.rule) == (True, "gain")
-    assert decided.compared[0].p_value < 0.05 < decided.compared[0].share + 0.05
+    assert decided.compared[0].p_value < 0.05 and decided.compared[0].share > 0.02
 
 
 @pytest.mark.parametrize("reason", ["manual", "backfill"])

@@ -125,21 +125,7 @@ def retrains(rows: pa.Table, first: date, last: date, windows: tuple[Memory, ...
     return nights
 
 
-@pytest.mark.parametrize(
-    ("share", "first", "last", "windows"),
-    [
-        (0.3, date(2013, 3, 4), date(2013, 6, 2), ("sliding",)),
-        pytest.param(
-            1.0,
-            date(2013, 2, 4),
-            date(2013, 12, 31),
-            ("sliding", "expanding"),
-            marks=[pytest.mark.slow, pytest.mark.timeout(1800)],
-        ),
-    ],
-    ids=["a quarter", "the year"],
-)
-def test_where_nothing_changes_a_quarter_sees_at_most_one_training(year, share, first, last, windows):
-    rows = dealt_anew(year.filter(pa.array(np.random.default_rng(2).random(year.num_rows) < share)))
-    found = retrains(rows, first, last, windows)
-    assert all(sum(night <= other < night + timedelta(days=90) for other in found) == 1 for night in found), found
+def test_where_nothing_changes_a_quarter_sees_at_most_one_training(year):
+    rows = dealt_anew(year.filter(pa.array(np.random.default_rng(2).random(year.num_rows) < 0.3)))
+    found = retrains(rows, date(2013, 3, 4), date(2013, 6, 2), ("sliding",))
+    assert len(found) <= 1, found

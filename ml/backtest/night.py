@@ -46,6 +46,11 @@ class Played(BaseModel):
     num_rows: int = 0
     answered_by: int | None = None
 
+    @property
+    def alarmed(self) -> bool:
+        """Whether drift asked for a training, or brought one."""
+        return bool(self.asked) or self.rule == "drift"
+
 
 def play(at: World, night: Night) -> Played:
     """Live through a night; killed anywhere and called again, it ends in the same state.
@@ -64,7 +69,7 @@ def play(at: World, night: Night) -> Played:
             context.ledger.done(work, f"{context.run_key}: {told.verdict}")
     told = told.model_copy(update=serve(at, night) | {"night_seconds": round(time.monotonic() - began, 2)})
     world.write(at.record(night), told.model_dump_json())
-    _tidy(context, keep=told.promoted or bool(told.asked))  # whether an alarm was false is found out with the refused model
+    _tidy(context, keep=told.promoted or told.alarmed)  # whether an alarm was false is found out with the refused model
     return told
 
 

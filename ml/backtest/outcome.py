@@ -90,7 +90,7 @@ def _policy(at: World, nights: Sequence[Night], values: dict[str, Floats]) -> Po
     beside = {name: values[name] for name in ("never", "nightly") if name in values and name != at.policy}
     alarms: dict[str, Any] = {}
     if at.policy in WATCHING:
-        verdicts = [_false_alarm(at, night, told) for night, told in zip(nights, played, strict=True) if told.asked]
+        verdicts = [_false_alarm(at, night, told) for night, told in zip(nights, played, strict=True) if told.alarmed]
         alarms = {"num_alarms": len(verdicts), "num_false_alarms": sum(verdict is True for verdict in verdicts)}
     return PolicyOutcome(
         policy=at.policy,

@@ -33,7 +33,9 @@ class PolicyOutcome(Record):
     num_failed: int = Field(description="nights that could not train or judge; the champion stayed")
     train_minutes: float = Field(description="of all trainings, as if each had been made for this policy alone")
     decide_minutes: float = Field(description="spent on deciding, such as choosing a window")
-    num_alarms: int | None = Field(None, description="retrains that drift asked for; None: the policy does not look at drift")
+    num_alarms: int | None = Field(
+        None, description="nights on which drift asked for a training or brought one; None: it is not looked at"
+    )
     num_false_alarms: int | None = Field(
         None, description="of those, the ones whose fresh model was no better than the one it was to replace on the days after"
     )

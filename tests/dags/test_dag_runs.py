@@ -80,6 +80,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         ("a way back that is over", "success", {"roll_back": "skipped", "tell": "skipped"}),
         ("promote with nothing due", "success", {"promote": "skipped", "announce": "skipped"}),
         ("nobody to be asked", "success", {"approve": "skipped", "promote": "skipped", "announce": "skipped"}),
+        ("feedback before anything", "success", {"join": "success", "watch": "success", "queue": "success"}),
         ("housekeeping of an empty store", "success", {"purge": "success", "vacuum": "success"}),
         ("misspelt parameter", "failed", {"ingest": "failed", "announce": "upstream_failed"}),
         ("wrong window", "failed", {"ingest": "failed", "announce": "upstream_failed"}),

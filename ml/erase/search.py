@@ -4,6 +4,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -55,7 +56,8 @@ def in_file(store: Store, name: str, person: Person) -> int:
         return sum(_in_batch(batch, person) for batch in _batches(content))
     text = content.decode("utf-8", "replace")
     if name.endswith(".json") and "/_delta_log/" not in name:
-        return in_json(json.loads(text), person)
+        with suppress(ValueError):  # not whole, from a process that was killed: searched as text
+            return in_json(json.loads(text), person)
     return len(person.pattern.findall(text)) if person.pattern else 0
 
 

@@ -116,7 +116,7 @@ def test_migrations_by_many_at_once_end_with_one_schema(database):
         list(pool.map(start, range(6)))
     databases.migrate(url)
     inspected = sa.inspect(databases.engine(url))
-    assert set(inspected.get_table_names()) == {"ledger", "work", "request_log", "api_key", "evergreen_version"}
+    assert set(inspected.get_table_names()) == {"ledger", "work", "request_log", "feedback", "api_key", "evergreen_version"}
     assert [index["column_names"] for index in inspected.get_indexes("request_log")] == [["problem", "served_at"]]
 
 

@@ -31,10 +31,12 @@ class Live:
     """What Moves needs of a live model; loads nothing, and refuses `never` when another worker asks for it."""
 
     never: int = 0
+    moves: int = 0
     state: Any = None
     copies: Any = field(default_factory=lambda: SimpleNamespace(forget=lambda kept: list(kept)))
 
     def serve(self, number: int) -> None:
+        self.moves += 1
         current = SimpleNamespace(origin="deploy", since=NOW) if number else None
         self.state = SimpleNamespace(number=number, current=current, wanted=Wanted(version=version(number) if number else None))
 
@@ -107,6 +109,15 @@ def test_what_fails_here_reaches_nobody(tmp_path):
         first.moves.change("flights", fail)
     second.moves.follow()
     assert (second.number, first.moves.shared.read("flights").sequence) == (0, 0)
+
+
+def test_a_move_that_cannot_be_followed_yet_is_tried_again(tmp_path):
+    worker = Worker(tmp_path, 0)
+    assert worker.change(1, entry=5) == 1
+    assert worker.moves.change("flights", lambda _: False, entry=6) is None
+    assert worker.moves.shared.read("flights").entry == 5
+    assert worker.change(2, entry=6) == 2
+    assert (worker.number, worker.moves.shared.read("flights").entry) == (2, 6)
 
 
 def test_a_change_that_somebody_was_faster_than_is_left(tmp_path):

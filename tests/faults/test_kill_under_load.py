@@ -102,6 +102,7 @@ def go_on(heard: Traffic, service: Service) -> None:
     assert heard.refused == []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_nobody_is_refused_and_nothing_is_lost_whatever_is_killed(service, database_server, object_store, mlflow):
     with traffic(service, CLIENTS) as heard:

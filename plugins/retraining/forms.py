@@ -14,16 +14,10 @@ DAY = r"\d{4}-\d{2}-\d{2}"
 def retrain() -> dict[str, Any]:
     """What a person may ask of a retrain."""
     return {
-        "window": Param(
-            None,
-            type=["null", "string"],
-            pattern=rf"^{DAY}(/{DAY})?$",
-            title="Window",
-            description_md=(
-                "Which days to read. **Empty**: the new days up to yesterday, and a few before them for late rows. "
-                "One day: **2013-01-31**. Several: **2013-01-01/2013-02-01**, where the last day is not part of it. "
-                "Days are cut in the problem's time zone. A backfill takes each run's own day; leave this empty there."
-            ),
+        "window": _window(
+            "Which days to read. **Empty**: the new days up to yesterday, and a few before them for late rows. "
+            "One day: **2013-01-31**. Several: **2013-01-01/2013-02-01**, where the last day is not part of it. "
+            "Days are cut in the problem's time zone. A backfill takes each run's own day; leave this empty there."
         ),
         "dry_run": Param(
             False,
@@ -53,16 +47,10 @@ def retrain() -> dict[str, Any]:
 def monitor() -> dict[str, Any]:
     """What a person may ask of the monitor."""
     return {
-        "window": Param(
-            None,
-            type=["null", "string"],
-            pattern=rf"^{DAY}(/{DAY})?$",
-            title="Window",
-            description_md=(
-                "Which days of the past to look at, with every label that is known by now. **Empty**: the last days, as every "
-                "morning, and what is due is done. One day: **2013-01-31**. Several: **2013-01-01/2013-02-01**, where the last "
-                "day is not part of it. With a window nothing follows from what is found."
-            ),
+        "window": _window(
+            "Which days of the past to look at, with every label that is known by now. **Empty**: the last days, as every "
+            "morning, and what is due is done. One day: **2013-01-31**. Several: **2013-01-01/2013-02-01**, where the last "
+            "day is not part of it. With a window nothing follows from what is found."
         ),
     }
 
@@ -175,3 +163,8 @@ def deploy() -> dict[str, Any]:
             None, type=["null", "string"], maxLength=500, title="Comment", description="Why, in your words. Stays in the ledger."
         ),
     }
+
+
+def _window(told: str) -> Param:
+    """One day or several, or nothing."""
+    return Param(None, type=["null", "string"], pattern=rf"^{DAY}(/{DAY})?$", title="Window", description_md=told)

@@ -21,6 +21,7 @@ from ml.metrics import FEWEST_DAYS, Floats, Weights
 from ml.metrics.quality import find
 from ml.monitor.evidence import Evidence, Truth
 from ml.monitor.finding import chance, too_few, unknown
+from ml.monitor.promise import around
 from ml.problem import Problem
 from ml.records import DriftFinding, Interval
 
@@ -69,7 +70,8 @@ def estimate(served: Side, tested: Side, truth: Truth, problem: Problem) -> Esti
         return None
     widened = math.sqrt(1 / problem.drift.window_days + 1 / len(true))
     value = learn(tested, truth.labels)(served) + float((true - estimated).mean())
-    quality = _interval(value, float((true - estimated).std(ddof=1)) * widened, len(true) - 1, problem)
+    error = float((true - estimated).std(ddof=1)) * widened
+    quality = around(value, error, len(true) - 1, name, problem.gate.confidence)
     # The truth of a day varies with its labels, which an estimate does not: it is held against estimates of other days.
     usual, spread = float(true.mean()), float(estimated.std(ddof=1)) * widened
     among = Interval(value=value, low=value, high=value, error=spread, freedom=len(true) - 1)
@@ -204,14 +206,6 @@ def _by_day(tested: Side, truth: Truth, name: str, learn: Learn) -> tuple[Floats
                 estimated.append(learned(tested.only(rows)))
                 true.append(value)
     return np.array(estimated), np.array(true)
-
-
-def _interval(value: float, error: float, freedom: int, problem: Problem) -> Interval:
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(freedom, (1 + problem.gate.confidence) / 2)) * error
-    low, high = metrics.bounds(problem.success.metric)
-    return Interval(value=value, low=max(value - half, low), high=min(value + half, high), error=error, freedom=freedom)
 
 
 def _finding(found: Estimate, problem: Problem) -> DriftFinding:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +25,7 @@ from ml.problem import Feature
 from ml.records import Evaluated, Interval
 from ml.snapshot import LEARNED, ROWS, SCORES
 from ml.tables import ARROW_TYPES, DAY
-from ml.window import Window
+from ml.window import Window, local_day
 
 Floats = npt.NDArray[np.float64]
 LEARNED_ROWS = 100_000  # of the champion's rows: what days are worth is learned from some hundred rows of each of many days
@@ -125,7 +124,7 @@ def gather(context: Context, champion: Champion, moment: datetime) -> Evidence:
         absent=absent | strange,
         reference=reference,
         labelled=known,
-        day=(look.requests[1] - timedelta(hours=12)).astimezone(ZoneInfo(problem.source.timezone)).date(),
+        day=local_day(look.requests[1] - timedelta(hours=12), problem.source.timezone),
         carried=carried(texts, problem.features),
         skew=compared(context, known),
     )

@@ -48,7 +48,7 @@ def live(known: Labelled, promised: Interval | None, name: str, confidence: floa
     between = promised.error * math.sqrt((promised.freedom + 1) / max(num_days, 1))
     if promised.freedom >= len(known.labels) or not between > found.error:  # the promise was drawn over rows as well
         return found
-    return _interval(found.value, between, promised.freedom, name, confidence)
+    return around(found.value, between, promised.freedom, name, confidence)
 
 
 def over_days(values: Floats, days: Texts | None, confidence: float) -> Interval:
@@ -75,7 +75,8 @@ def told(known: Labelled, found: Interval, promised: Interval, problem: Problem,
     )
 
 
-def _interval(value: float, error: float, freedom: int, name: str, confidence: float) -> Interval:
+def around(value: float, error: float, freedom: int, name: str, confidence: float) -> Interval:
+    """Student's interval around a metric, cut off where the metric ends."""
     from scipy.special import stdtrit
 
     half = float(stdtrit(freedom, (1 + confidence) / 2)) * error

@@ -24,7 +24,7 @@ Triage:
 from typing import Any
 
 from airflow.sdk import dag, task
-from retraining import assets, defaults, edge, forms, problems
+from retraining import assets, defaults, edge, forms, problems, runs
 from retraining.problems import ProblemFile
 
 
@@ -40,7 +40,7 @@ def build(problem: ProblemFile) -> None:
         @task
         def deploy() -> dict[str, Any]:
             """Load the champion beside the old version, verify its answer, swap; by and by, if so asked for."""
-            context = edge.open_run(problem)
+            context = runs.open_run(problem)
             edge.follow_alias(context)
             return edge.rolled_out(context)
 

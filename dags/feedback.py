@@ -13,7 +13,7 @@ Triage:
 from typing import Any
 
 from airflow.sdk import dag, task
-from retraining import defaults, edge, links, problems, schedules
+from retraining import defaults, edge, links, problems, runs, schedules
 from retraining.problems import ProblemFile
 
 
@@ -27,21 +27,21 @@ def build(problem: ProblemFile) -> None:
             """Write feedback to the table of labels, once each."""
             from ml import feedback as stage
 
-            return edge.done(stage.run(edge.open_run(problem)))
+            return edge.done(stage.run(runs.open_run(problem)))
 
         @task
         def watch() -> None:
             """Fail when too much of it belongs to nothing that is known."""
             from ml import feedback as stage
 
-            stage.watch(edge.open_run(problem))
+            stage.watch(runs.open_run(problem))
 
         @task
         def queue() -> dict[str, Any]:
             """Choose the rows most worth a label, and some by chance."""
             from ml import feedback as stage
 
-            return edge.done(stage.queue(edge.open_run(problem)))
+            return edge.done(stage.queue(runs.open_run(problem)))
 
         join() >> [watch(), links.to_labels(queue())]
 

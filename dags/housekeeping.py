@@ -13,7 +13,7 @@ Triage:
 from typing import Any
 
 from airflow.sdk import dag, task
-from retraining import defaults, edge, problems, schedules
+from retraining import defaults, edge, problems, runs, schedules
 from retraining.problems import ProblemFile
 
 
@@ -27,14 +27,14 @@ def build(problem: ProblemFile) -> None:
             """Remove old files that still hold rows of erased people, also where a model used them."""
             from ml import erase
 
-            return {"num_files": len(erase.purge(edge.open_run(problem)))}
+            return {"num_files": len(erase.purge(runs.open_run(problem)))}
 
         @task
         def vacuum() -> dict[str, Any]:
             """Remove files that only old versions need; versions of registered models stay."""
             from ml import versions
 
-            return edge.done(versions.vacuum(edge.open_run(problem)))
+            return edge.done(versions.vacuum(runs.open_run(problem)))
 
         purge() >> vacuum()
 

@@ -18,7 +18,7 @@ Triage:
 from typing import Any
 
 from airflow.sdk import dag, task
-from retraining import assets, defaults, edge, forms, links, problems, schedules
+from retraining import assets, defaults, edge, forms, links, problems, runs, schedules
 from retraining.problems import ProblemFile
 
 
@@ -32,14 +32,14 @@ def build(problem: ProblemFile) -> None:
             """Judge requests, scores and live quality; write what is due, if anything is, to the work table."""
             from ml import monitor as stage
 
-            return edge.done(stage.run(edge.open_run(problem)))
+            return edge.done(stage.run(runs.open_run(problem)))
 
         @task
         def report() -> str:
             """Write the dossier, the same comparison drawn by Evidently, and the page over all days."""
             from ml import monitor as stage
 
-            return str(stage.report(edge.open_run(problem)))
+            return str(stage.report(runs.open_run(problem)))
 
         @task(outlets=[assets.drift(problem.name)])
         def announce() -> dict[str, Any]:

@@ -17,7 +17,7 @@ Triage:
 from typing import Any
 
 from airflow.sdk import dag, task
-from retraining import approval, assets, defaults, edge, forms, problems
+from retraining import approval, assets, defaults, edge, forms, problems, runs
 from retraining.problems import ProblemFile
 
 
@@ -36,17 +36,17 @@ def build(problem: ProblemFile) -> None:
             """Move the champion in the ledger, compare-and-set, then the alias in MLflow; skipped when nothing is due."""
             from ml import promote as stage
 
-            context = edge.open_run(problem)
+            context = runs.open_run(problem)
             followed = edge.follow_alias(context)
             if followed and followed.obeyed:  # a person was faster; what is due here was compared with another champion
                 return edge.done(followed)
-            asked = approval.take_answer(context, answered) if answered else edge.asked_by_hand(dag_run, params)
+            asked = approval.take_answer(context, answered) if answered else runs.asked_by_hand(dag_run, params)
             return edge.done(stage.run(context, **asked), otherwise="no promotion is due")
 
         @task(outlets=[assets.champion(problem.name)])
         def announce() -> dict[str, Any]:
             """Start `deploy` when a deployment is due."""
-            return edge.announce(edge.open_run(problem), "deploy")
+            return edge.announce(runs.open_run(problem), "deploy")
 
         answered = approval.ask(problem) if manual else None
         promote(answered) >> announce()

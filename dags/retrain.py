@@ -25,7 +25,7 @@ Triage:
 from typing import Any
 
 from airflow.sdk import chain, dag, task, teardown
-from retraining import assets, defaults, edge, forms, links, problems, schedules
+from retraining import assets, defaults, edge, forms, links, problems, runs, schedules
 from retraining.problems import ProblemFile
 
 STAGES = {
@@ -85,7 +85,7 @@ def decide(problem: ProblemFile) -> Any:
     @task
     def decide() -> dict[str, Any]:
         """Ask the policy whether this night trains, and from which days; skipped, with the reason, when it does not."""
-        return edge.decided(edge.open_run(problem))
+        return edge.decided(runs.open_run(problem))
 
     return decide()
 
@@ -110,7 +110,7 @@ def announce(problem: ProblemFile) -> Any:
         """Tick off the drift that asked for this, and start `promote` when a promotion, or a person's answer, is due."""
         from ml import monitor
 
-        context = edge.open_run(problem)
+        context = runs.open_run(problem)
         monitor.answer(context)
         return edge.announce(context, "promote", "approve")
 
@@ -126,7 +126,7 @@ def report(problem: ProblemFile) -> Any:
         """Write the pages about the run's data for people: what was validated, and what the data look like."""
         from ml import report as pages
 
-        written = pages.run(edge.open_run(problem))
+        written = pages.run(runs.open_run(problem))
         edge.skip_if(None if written else "the validation of this run has no result that could be shown")
         return written
 

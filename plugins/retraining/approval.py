@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
 from airflow.sdk import Param, get_current_context
 
-from retraining import edge
+from retraining import edge, runs
 from retraining.problems import ProblemFile
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _question(problem: ProblemFile) -> tuple[dict[str, Any], str, str]:
     """What a person is to be asked: bound to digests, in one line, and in Markdown; skipped when nobody has to be."""
     from ml import approve
 
-    context, airflow = edge.open_run(problem), get_current_context()
+    context, airflow = runs.open_run(problem), get_current_context()
     by_hand = airflow["dag_run"].run_type.value == "manual"
     asked = approve.ask(context, version=airflow["params"].get("version"), again=by_hand)
     if asked is None:

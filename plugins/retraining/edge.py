@@ -1,97 +1,55 @@
-"""Where Airflow ends and `ml` begins: a DAG run becomes a `Context`, a record becomes a small dict and a line in the log.
+"""Where Airflow ends and `ml` begins: a record becomes a small dict and a line in the log, no record a skipped task.
 
-Everything here runs in a task. `ml` is imported inside the functions, because DAG files import this module at every parse.
+How a DAG run becomes a `Context` stands in `runs.py`. Everything here runs in a task. `ml` is imported inside the functions,
+because DAG files import this module at every parse.
 """
 
-import hashlib
 import importlib
 import json
 import logging
 import math
-import re
-from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import quote
-from zoneinfo import ZoneInfo
 
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
 
-from retraining import pages
+from retraining import runs
 from retraining.problems import ProblemFile
 
 if TYPE_CHECKING:
-    from ml.context import Context, Reason
-    from ml.deploy.rollout import Asked
+    from ml.context import Context
     from ml.records import Followed, Record
 
 log = logging.getLogger(__name__)
 
-SHOWN = {  # per kind of DAG, what its runs write for people
-    "retrain": {"what was validated": "validation.html", "the data": "data.html"},
-    "monitor": {"dossier": "dossier.html"},
-}
 FIELD_BYTES = 1000  # a larger field of a record stays in its file: what travels between tasks is kept by Airflow for good
-
-
-def open_run(problem: ProblemFile) -> "Context":
-    """The context of this DAG run, for any of its stages.
-
-    Raises: ConfigError: the run was given a parameter that the form does not have, or the problem file is wrong.
-    """
-    from ml import context
-
-    airflow = get_current_context()
-    run, params = airflow["dag_run"], airflow["params"]
-    refuse_unknown(run.conf or {}, known=list(airflow["dag"].params))
-    return context.open_run(
-        problem.name,
-        run_key(run.run_id),
-        reason=reason_of(str(run.run_type.value), dag_id=run.dag_id),
-        window=window_of(run, params, problem),
-        dry_run=bool(params.get("dry_run", False)),
-        pages=pages_of(run, problem),
-    )
 
 
 def open_to_act(problem: ProblemFile) -> "Context":
     """The context of a run that may act on what was found; one that looks at a window of the past ends here."""
-    context = open_run(problem)
+    context = runs.open_run(problem)
     skip_if("this run only looks at the past, so nothing follows from what it found" if context.window else None)
     return context
 
 
-def pages_of(run: Any, problem: ProblemFile) -> tuple[tuple[str, str], ...]:
-    """What of a retrain, or of a look of the monitor, is to be seen in Airflow, and where; nothing of other runs."""
-    from airflow.sdk.configuration import conf
-
-    here = str(conf.get("api", "base_url", fallback="")).rstrip("/")
-    kind = run.dag_id.partition("_")[0]
-    if kind not in SHOWN:
-        return ()
-    told = {"the run in Airflow": f"/dags/{run.dag_id}/runs/{quote(run.run_id)}"}
-    told |= {name: pages.address(problem.name, run_key(run.run_id), page) for name, page in SHOWN[kind].items()}
-    return tuple((name, here + path) for name, path in told.items())
-
-
 def run_stage(name: str, problem: ProblemFile) -> dict[str, Any]:
     """Run the stage `ml.<name>` for this DAG run."""
-    return done(importlib.import_module(f"ml.{name}").run(open_run(problem)))
+    return done(importlib.import_module(f"ml.{name}").run(runs.open_run(problem)))
 
 
 def tune_if_asked(problem: ProblemFile) -> None:
     """Search better settings first where the form or the problem asks for it; a retry goes on."""
     from ml import tuned
 
-    context = open_run(problem)
+    context = runs.open_run(problem)
     if tuned.due(context, asked=bool(get_current_context()["params"].get("tune"))):
         done(importlib.import_module("ml.tune").run(context))
 
 
 def begin_retrain(problem: ProblemFile) -> "Context":
     """The context for the first task of a retrain; a run that drift started, and another has answered since, ends here."""
-    context = open_run(problem)
+    context = runs.open_run(problem)
     airflow = get_current_context()
     if why := airflow["params"].get("reason"):
         log.info("Asked for by %s: %s", airflow["dag_run"].triggering_user_name, why)
@@ -162,23 +120,13 @@ def rolled_out(context: "Context") -> dict[str, Any]:
     from ml.records import RollingOut
 
     skip_if(deploy.done_by_another(context))
-    record = deploy.run(context, _wished())
+    record = deploy.run(context, runs.wished())
     if not isinstance(record, RollingOut):
         return done(record, otherwise="there is no champion to deploy yet")
     log.info("%s", summary(record))
     if record.held and get_current_context()["params"].get("order") == "hold":
         return small(record)
     raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=record.check_after_s))
-
-
-def _wished() -> "Asked":
-    """What the form says, and who filled it in; it is asked once, however often the task looks."""
-    from ml.deploy.rollout import Asked
-
-    airflow = get_current_context()
-    params, person = airflow["params"], airflow["dag_run"].triggering_user_name
-    actor = f"airflow:{person}" if person else "deploy"
-    return Asked(params.get("mode"), params.get("order"), actor, params.get("comment") or "")
 
 
 def announce(context: "Context", *kinds: str) -> dict[str, Any]:
@@ -208,7 +156,7 @@ def backtested(problem: ProblemFile) -> dict[str, Any]:
     from ml import backtest
     from ml.window import Window, local_day
 
-    context, params = open_run(problem), get_current_context()["params"]
+    context, params = runs.open_run(problem), get_current_context()["params"]
     last = date.fromisoformat(params["last"]) if params["last"] else local_day(context.settings.now(), problem.timezone)
     first = date.fromisoformat(params["first"]) if params["first"] else last - timedelta(days=90)
     asked = backtest.Asked(
@@ -217,13 +165,6 @@ def backtested(problem: ProblemFile) -> dict[str, Any]:
     record = backtest.run(context, asked, backtest.Past(sample=params["sample"]))
     log.info("%s", record.sentence)
     return done(record)
-
-
-def asked_by_hand(run: Any, params: Mapping[str, Any]) -> dict[str, Any]:
-    """What the form of a promotion says, and who filled it in: a run that an event started has no person behind it."""
-    asked = {"version": params.get("version"), "comment": params.get("comment") or ""}
-    person = run.triggering_user_name
-    return asked | {"actor": f"airflow:{person}"} if person else asked
 
 
 def follow_alias(context: "Context") -> "Followed | None":
@@ -254,56 +195,6 @@ def alias_by_hand(problem: str) -> str | None:
     except EvergreenError as error:
         log.warning("%s: %s", type(error).__name__, error)
         return None
-
-
-def run_key(run_id: str) -> str:
-    """The run id as a folder name.
-
-    A name that had to be changed ends in a hash of the id, so that no two runs ever share a folder.
-    """
-    safe = re.sub(r"[^A-Za-z0-9_.-]", "-", run_id)[:190]
-    if not re.match(r"[A-Za-z0-9]", safe):
-        safe = f"run{safe}"
-    return safe if safe == run_id else f"{safe}-{hashlib.sha256(run_id.encode()).hexdigest()[:8]}"
-
-
-def reason_of(run_type: str, *, dag_id: str) -> "Reason":
-    """Why a run exists. Only a retrain is started by drift; the other DAGs' events are part of the nightly course."""
-    if run_type == "backfill":
-        return "backfill"
-    if run_type == "asset_triggered":
-        return "drift" if dag_id.startswith("retrain_") else "schedule"
-    return "schedule" if run_type == "scheduled" else "manual"
-
-
-def window_of(run: Any, params: Mapping[str, Any], problem: ProblemFile) -> str | None:
-    """The window that was asked for; a backfill asks for the day its run stands for, in the problem's time zone.
-
-    Raises: ConfigError: a backfill with a window, which each of its runs would repeat.
-    """
-    from ml.errors import ConfigError
-
-    asked: str | None = params.get("window")
-    if run.run_type.value != "backfill":
-        return asked
-    if asked:
-        raise ConfigError(f"A backfill takes each run's own day, but window = {asked!r} was given too. Leave the window empty.")
-    return str(run.logical_date.astimezone(ZoneInfo(problem.timezone)).date())
-
-
-def refuse_unknown(conf: Mapping[str, Any], *, known: list[str]) -> None:
-    """Airflow takes any key in a run's configuration without a word, so a typo would silently do nothing.
-
-    Raises: ConfigError: a key that is not one of the form's fields.
-    """
-    from ml.errors import ConfigError
-
-    unknown = sorted(set(conf) - set(known))
-    if unknown:
-        raise ConfigError(
-            f"This run was given {', '.join(map(repr, unknown))}, which this DAG does not know. "
-            f"Known: {', '.join(map(repr, known)) or 'no parameters at all'}. Trigger it again with one of these."
-        )
 
 
 def summary(record: "Record") -> str:

@@ -29,11 +29,11 @@ class PageLink(BaseOperatorLink):  # type: ignore[misc]
         """Where Airflow shows the page, whether it is written already or not."""
         from airflow.sdk.configuration import conf
 
-        from retraining import edge
+        from retraining import runs
 
         _, _, problem = ti_key.dag_id.partition("_")
         here = str(conf.get("api", "base_url", fallback="")).rstrip("/")
-        return here + pages.address(problem, edge.run_key(ti_key.run_id), self.page)
+        return here + pages.address(problem, runs.run_key(ti_key.run_id), self.page)
 
 
 class ValidationLink(PageLink):

@@ -96,9 +96,9 @@ def test_how_a_run_ends(runs, case, state, tasks):
 
 
 def test_a_run_keeps_its_records_in_a_folder_named_after_it(runs):
-    from retraining import edge
+    from retraining.runs import run_key
 
-    key = edge.run_key(runs["monitor without a champion"]["run_id"])
+    key = run_key(runs["monitor without a champion"]["run_id"])
     record = json.loads((runs["home"] / "store" / "flights" / "runs" / key / "monitor.json").read_text())["record"]
     assert set(record["verdicts"].values()) == {"not assessable"}
 

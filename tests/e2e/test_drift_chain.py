@@ -18,7 +18,7 @@ import numpy as np
 import psycopg2
 import pyarrow.compute as pc
 import pytest
-from retraining import edge
+from retraining import runs
 
 from ml import ingest, metrics, requests, samples, snapshot, validate
 from ml.embedded.traffic import Traffic, send
@@ -156,7 +156,7 @@ def chain(stack, progress, winter, mirror) -> dict[str, Any]:
 def test_wrong_labels_bring_a_retrain_that_the_gate_refuses_and_the_champion_goes_on_serving(mirror, stack):
     assert mirror["monitored"].verdicts["concept"] == "drift" and mirror["monitored"].retrain
     assert mirror["retrain"][""] == "success" and mirror["retrain"]["announce"] == "skipped"
-    first = driving.context(stack, "summer", edge.run_key(mirror["retrain"]["run_id"]))
+    first = driving.context(stack, "summer", runs.run_key(mirror["retrain"]["run_id"]))
     assert first.record(Verdict).decision != "promote" and not first.record(Verdict).dry_run
     assert first.record(Evaluated).candidate.metrics["auc"].value < 0.5, "it learned what was wrong"
 

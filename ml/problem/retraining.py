@@ -23,10 +23,10 @@ class Retraining(Section):
         3, ge=1, description="drift, performance, evergreen: days between two trainings, but for drift that hurts"
     )
     new_evidence: float = Field(
-        0.05, gt=0, description="evergreen: labelled rows that must be new before a look, per row that the last training had"
+        0.1, gt=0, description="evergreen: labelled rows that must be new before a look, per row that the last training had"
     )
     level: float = Field(
-        0.005, gt=0, lt=0.5, description="evergreen: chance, at most, that a look sees a gain of new rows where there is none"
+        0.05, gt=0, lt=0.5, description="evergreen: chance, at most, that a look sees a gain of new rows where there is none"
     )
     least_gain: float = Field(
         0.02, ge=0, lt=1, description="evergreen: share of the remaining error that new rows must take away to be worth it"

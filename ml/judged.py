@@ -1,15 +1,29 @@
 """What was judged about a registered version, and whether the version still is what was judged."""
 
+from pathlib import Path
+
 from ml import exclusions, snapshot
 from ml.context import Context
 from ml.errors import DataError, RefusedError
 from ml.ledger import Champion, Entry
+from ml.records import Trained
 
 
 def verdict_of(context: Context, run_key: str) -> Entry | None:
     """The newest verdict on a run; None when the gate never judged it."""
     found = [e for e in context.ledger.entries(context.problem.name) if e.kind == "verdict" and e.run_key == run_key]
     return found[-1] if found else None
+
+
+def model_of(run: Context) -> Path:
+    """Local folder of the model that a run trained, to the byte the one that the ledger's verdict is about; before there is a
+    verdict, the one that the run's own record names.
+
+    Raises: DataError: it is gone or another one. TransientError: the store or the ledger is away.
+    """
+    entry = verdict_of(run, run.run_key)
+    expected = entry.body["model_digest"] if entry else run.record(Trained).model_digest
+    return snapshot.model_of(run.store, run.run_key, expected)
 
 
 def demand_yes(context: Context, version: int) -> Entry:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ml import apart, features, past, register, snapshot
+from ml import apart, features, judged, past, register, snapshot
 from ml.context import Context
 from ml.errors import DataError
 from ml.past import PastRun
@@ -65,7 +65,7 @@ def run(context: Context, version: int) -> Replay:
         asked = _job(then, problem, rows, made.trained, Path(folder))
         apart.run(job.work, asked, watchdog=problem.training.watchdog, told=lambda content: None)
         test = rows.filter(pc.equal(rows["_part"], "test"))
-        folders = (_model(then, made.trained), asked.model)
+        folders = (judged.model_of(then), asked.model)
         before, after = (Scorer.load(folder, reference=True).score(test) for folder in folders)
     differ = np.abs(before - after)
     return Replay(
@@ -95,10 +95,6 @@ def _rows(then: Context, prepared: Prepared) -> pa.Table:
             "erasure takes people's rows out; otherwise restore the file from a backup."
         )
     return pq.read_table(then.file(ROWS))
-
-
-def _model(then: Context, trained: Trained) -> Path:
-    return snapshot.model_of(then.store, then.run_key, trained.model_digest)
 
 
 def _job(then: Context, problem: Problem, rows: pa.Table, trained: Trained, folder: Path) -> job.Job:

@@ -137,5 +137,5 @@ def encode(parts: Mapping[str, pa.Table], encoding: Encoding, problem: Problem) 
 
 def arrays_of(context: Context, part: str) -> Arrays:
     """One part encoded, see `encode`; rows in the order of `rows_of`."""
-    with np.load(context.file(ENCODED)) as arrays:
+    with np.load(context.file(ENCODED), allow_pickle=False) as arrays:
         return {name.split(".")[1]: arrays[name] for name in arrays.files if name.startswith(f"{part}.")}

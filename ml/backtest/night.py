@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
-from ml import decide, evaluate, gate, marks, monitor, prepare, register, requests, targets
+from ml import decide, evaluate, gate, marks, monitor, prepare, register, requests, snapshot, targets
 from ml.backtest import history, shared, world
 from ml.backtest.timeline import Night
 from ml.backtest.world import World
@@ -19,7 +19,7 @@ from ml.errors import DataError
 from ml.ledger import Champion
 from ml.records import Ingested, Prepared, Trained, Verdict
 from ml.scoring import Scorer
-from ml.snapshot import CURVES, ENCODED, PLOTS, model_name
+from ml.snapshot import CURVES, ENCODED, PLOTS
 from ml.tables import DAY
 
 log = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ def serve(at: World, night: Night) -> dict[str, object]:
     champion = context.ledger.champion(at.problem.name)
     if champion is None:
         return {"num_rows": 0, "answered_by": None}
-    scorer = Scorer.load(context.store.fetch(model_name(champion.run_key)))
+    scorer = Scorer.load(snapshot.model_of(context.store, champion.run_key, champion.model_digest))
     scores = scorer.score(rows)
     labels = targets.column(rows, at.problem)
     key = rows[at.problem.source.key].cast(pa.string())

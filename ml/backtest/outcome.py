@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ml import metrics, targets
+from ml import judged, metrics, targets
 from ml.backtest import history, judge
 from ml.backtest.asked import Asked, weeks
 from ml.backtest.night import WATCHING, Played
@@ -22,8 +22,6 @@ from ml.metrics import Floats
 from ml.problem import Problem
 from ml.records.backtest import Backtested, Ground, PolicyOutcome
 from ml.scoring import Scorer
-from ml.snapshot import model_name
-from ml.store import Store
 
 AFTER_DAYS = 7  # days after an alarm on which the fresh model has to show that it was worth it
 MINUTE = 60.0
@@ -124,9 +122,8 @@ def _false_alarm(at: World, night: Night, told: Played) -> bool | None:
         return None
     rows = history.asked_between(at.past, night.at, night.at + timedelta(days=AFTER_DAYS))
     rows = rows.filter(targets.known(rows, at.problem))
-    store = Store(at.folder / "store" / at.problem.name)
-    runs = (f"night-{night.name}", told.before)
-    fresh, old = (_quality(Scorer.load(store.fetch(model_name(run))), rows, at.problem) for run in runs)
+    runs = (at.context(f"night-{night.name}"), at.context(told.before))
+    fresh, old = (_quality(Scorer.load(judged.model_of(run)), rows, at.problem) for run in runs)
     return bool(metrics.better(at.problem.success.metric) * (fresh - old) <= 0)
 
 

@@ -54,7 +54,7 @@ def _model(context: Context, version: int | None) -> tuple[int, Path]:
 
     Raises: RefusedError: there is no such version, or none at all. DataError: its files are gone or changed.
     """
-    from ml import past, snapshot
+    from ml import judged, past, snapshot
 
     if version is None:
         champion = context.ledger.champion(context.problem.name)
@@ -66,4 +66,4 @@ def _model(context: Context, version: int | None) -> tuple[int, Path]:
     if trained is None:
         known = ", ".join(map(str, names)) or "none"
         raise RefusedError(f"There is no version {version} of {context.problem.name} with its files. Versions: {known}.")
-    return version, snapshot.model_of(context.store, names[version], trained.model_digest)
+    return version, judged.model_of(context.of_run(names[version]))

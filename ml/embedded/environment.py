@@ -45,6 +45,7 @@ def common(outer: Mapping[str, str] = os.environ) -> dict[str, str]:
         "SCARF_ANALYTICS": "false",
         "GX_ANALYTICS_ENABLED": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "MPLBACKEND": "Agg",
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }

@@ -22,11 +22,12 @@ from ml.evaluate.effects import effects_of
 from ml.evaluate.gallery import examples_of
 from ml.evaluate.models import CANDIDATE, CHAMPION, Champion, Judged
 from ml.evaluate.seen import num_seen
+from ml.ledger import Champion as Serving
 from ml.metrics import Floats
 from ml.records import Evaluated, Prepared, Scores, Trained
 from ml.records import Reference as OnReference
 from ml.scoring import Scorer
-from ml.snapshot import BASELINES, EXAMPLES, LEARNED, MODEL, PLOTS, ROWS, SCORES
+from ml.snapshot import BASELINES, EXAMPLES, LEARNED, PLOTS, ROWS, SCORES
 from ml.tables import DAY
 
 log = logging.getLogger(__name__)
@@ -48,15 +49,15 @@ def run(context: Context) -> Evaluated:
     about = context.problem
     policy = [about.success.model_dump(), about.gate.model_dump()]
     inputs = [prepared.rows_digest, trained.model_digest, serving.version if serving else None, policy]
-    champion_run = (serving.version, serving.run_key) if serving else None
-    return context.once(Evaluated, inputs, lambda: _evaluate(context, prepared, trained, champion_run))
+    return context.once(Evaluated, inputs, lambda: _evaluate(context, prepared, trained, serving))
 
 
-def _evaluate(context: Context, prepared: Prepared, trained: Trained, champion_run: tuple[int, str] | None) -> Evaluated:
+def _evaluate(context: Context, prepared: Prepared, trained: Trained, serving: Serving | None) -> Evaluated:
     _refuse_excluded(context, prepared)
-    rows, candidate = snapshot.rows_of(context, "test"), Scorer.load(context.file(MODEL))
+    candidate = Scorer.load(snapshot.model_of(context.store, context.run_key, trained.model_digest))
+    rows = snapshot.rows_of(context, "test")
     load = functools.cache(Scorer.load)  # the champion meets two sets of rows and is loaded once
-    champion = _champion(context, rows, champion_run, _test_days_that_taught, load)
+    champion = _champion(context, rows, serving, _test_days_that_taught, load)
     scores = {CANDIDATE: _scored(candidate, rows)} | _baselines(context)
     judged = Judged(rows, context.problem, scores, champion, candidate.thresholds)
     evaluated = compare(judged)
@@ -66,7 +67,7 @@ def _evaluate(context: Context, prepared: Prepared, trained: Trained, champion_r
             "rows_digest": prepared.rows_digest,
             "valid_version": prepared.valid_version,
             "effects": effects_of(rows, candidate.score, tuple(context.problem.features), context.problem, candidate.thresholds),
-            "reference": _on_reference(context, candidate, champion_run, load),
+            "reference": _on_reference(context, candidate, serving, load),
             "examples": examples if context.problem.success.show_rows else (),
             **_trust(context, judged, candidate, prepared, trained),
         }
@@ -110,14 +111,14 @@ def _scored(scorer: Scorer, rows: pa.Table) -> Floats:
 
 
 def _baselines(context: Context) -> dict[str, Floats]:
-    with np.load(context.file(BASELINES)) as held:
+    with np.load(context.file(BASELINES), allow_pickle=False) as held:
         return {name: held[name] for name in context.problem.success.baselines}
 
 
 def _baselines_on_reference(context: Context, rows: pa.Table) -> dict[str, Floats]:
     """Their scores from training; none where rows were taken out of the reference since."""
     begins = f"{reference.PART}."
-    with np.load(context.file(BASELINES)) as held:
+    with np.load(context.file(BASELINES), allow_pickle=False) as held:
         found = {name.removeprefix(begins): held[name] for name in held.files if name.startswith(begins)}
     return {name: scores for name, scores in found.items() if len(scores) == rows.num_rows}
 
@@ -127,24 +128,21 @@ def _models(evaluated: Evaluated) -> dict[str, Scores]:
     return {name: scores for name, scores in every.items() if scores}
 
 
-def _champion(
-    context: Context, rows: pa.Table, champion_run: tuple[int, str] | None, taught: Taught, load: Load
-) -> Champion | None:
+def _champion(context: Context, rows: pa.Table, serving: Serving | None, taught: Taught, load: Load) -> Champion | None:
     """Score the champion on the same rows, unless it learned from them or cannot be scored.
 
     Args:
         taught: what in the rows the champion knows, empty when it knows none of them.
     """
-    if champion_run is None:
+    if serving is None:
         return None
-    version, run_key = champion_run
-    theirs = context.of_run(run_key)
+    version, theirs = serving.version, context.of_run(serving.run_key)
     try:
         if known := taught(theirs, rows):
             return Champion(version, None, f"champion {version} learned from {known}")
         if other := snapshot.other_question(theirs):
             return Champion(version, None, f"champion {version} cannot be compared: {other}")
-        scorer = load(theirs.file(MODEL))
+        scorer = load(snapshot.model_of(theirs.store, theirs.run_key, serving.model_digest))
         return Champion(version, _scored(scorer, rows), thresholds=scorer.thresholds)
     except DataError as error:
         return Champion(version, None, f"champion {version} cannot be scored: {error}")
@@ -192,13 +190,13 @@ def _uses(context: Context, rows: pa.Table, model_digest: str) -> int:
     return len({model_digest} | {entry["model_digest"] for entry in entries if entry["test_digest"] == digest})
 
 
-def _on_reference(context: Context, candidate: Scorer, champion_run: tuple[int, str] | None, load: Load) -> OnReference | None:
+def _on_reference(context: Context, candidate: Scorer, serving: Serving | None, load: Load) -> OnReference | None:
     """Candidate and champion on the frozen rows; None where no rows are set aside, or the candidate learned from some."""
     found = reference.rows_of(context)
     if found is None or reference.num_learned(context, found[1]):
         return None
     frozen, rows, digest = found
-    champion = _champion(context, rows, champion_run, _reference_rows_that_taught, load)
+    champion = _champion(context, rows, serving, _reference_rows_that_taught, load)
     scores = {CANDIDATE: _scored(candidate, rows)} | _baselines_on_reference(context, rows)
     judged = Judged(rows, context.problem, scores, champion, candidate.thresholds)
     evaluated, days = compare(judged), rows[DAY].to_pylist()

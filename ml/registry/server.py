@@ -10,8 +10,10 @@ from ml.errors import ConfigError, TransientError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# MLflow's own settings would wait for minutes; Airflow retries the task anyway. Whoever sets them keeps their values.
-PATIENCE = {
+# MLflow's own settings would wait for minutes, though Airflow retries the task anyway, and load pickles, which run what they
+# like. Whoever sets them keeps their values.
+DEFAULTS = {
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
@@ -25,8 +27,8 @@ UNREACHED = ("failed with exception", "failed with timeout", "too many 5", "Max 
 
 
 def client(url: str) -> "MlflowClient":
-    """A client of the server at `url`; no global state of MLflow is touched but its patience."""
-    for name, value in PATIENCE.items():
+    """A client of the server at `url`; of MLflow's global state only the environment's defaults are set."""
+    for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 

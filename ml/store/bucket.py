@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml.errors import TransientError
+from ml.errors import DataError, TransientError
 from ml.store import s3
 from ml.store.folder import SCRATCH
 from ml.store.words import writing
@@ -137,6 +137,8 @@ class Bucket:
             return copy
         with self._scratch() as scratch:
             for file, etag in etags.items():
+                if file and not _inside(file):
+                    raise DataError(f"{self.location(name)} holds {file!r}, a name that leads out of a folder. Remove it.")
                 if not self._download(f"{name}/{file}".rstrip("/"), etag, scratch / copy.name / file):
                     return None
             try:
@@ -212,3 +214,8 @@ class Bucket:
             with suppress(FileNotFoundError):
                 if home.stat().st_mtime < oldest:
                     shutil.rmtree(home, ignore_errors=True)
+
+
+def _inside(name: str) -> bool:
+    """Whether the name of an object is one of a file below a folder: in a bucket any text is a name."""
+    return not any(part in ("", ".", "..") for part in name.split("/")) and "\0" not in name

@@ -1,6 +1,7 @@
 """A store in a folder on disk."""
 
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -86,10 +87,14 @@ class Folder:
 
 
 def digest(path: Path) -> str:
-    """sha256 of a file, or over the names and contents of all files below a folder."""
+    """sha256 of a file, or over the names and contents of all files below a folder; a link in it counts as the link it is, since
+    what it leads to can be exchanged, or be a whole folder of files that nobody looked at.
+    """
     total = hashlib.sha256()
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file() or file.is_symlink())
     for file in files:
         total.update(file.relative_to(path if path.is_dir() else path.parent).as_posix().encode() + b"\0")
-        total.update(hashlib.sha256(file.read_bytes()).digest())
+        linked = file.is_symlink() and file != path
+        content = b"link to " + os.fsencode(file.readlink()) if linked else file.read_bytes()
+        total.update(hashlib.sha256(content).digest())
     return total.hexdigest()

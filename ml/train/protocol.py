@@ -49,7 +49,7 @@ def judge(folder: Path, problem: Problem, training: Training) -> FoldScores:
     without: tuple[float, ...] = ()
     files = sorted(folder.glob("*.npz"), key=lambda path: int(path.stem))
     for path in files:
-        with np.load(path) as arrays:
+        with np.load(path, allow_pickle=False) as arrays:
             teaches, judges = (_part(arrays, kind) for kind in KINDS)
             days = arrays["days"]
         sizes: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())

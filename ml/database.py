@@ -145,6 +145,20 @@ def migrate(url: str, to: str = "head") -> None:
 
 
 @contextmanager
+def only_one(url: str, lock: int, name: str) -> Iterator[bool]:
+    """Whether nobody else is inside for that name; whoever comes meanwhile is told no, and does not wait.
+
+    On SQLite the answer is always yes.
+
+    Raises: ConfigError, TransientError: as `connect`.
+    """
+    with engine(url).connect() as connection:
+        # it ends with the connection, so also with a killed process
+        asked = sa.select(sa.func.pg_try_advisory_lock(lock, sa.func.hashtext(name)))
+        yield bool(connection.scalar(asked)) if connection.dialect.name == "postgresql" else True
+
+
+@contextmanager
 def reading(url: str) -> Iterator[extensions.connection]:
     """A connection that cannot write and sees one moment of the database throughout; closed at the end.
 

@@ -35,6 +35,7 @@ class Settings:
     problems: Path
     expectations: Path
     clock_file: Path | None
+    alerts: Path | None
 
     @property
     def spool(self) -> Path:
@@ -85,6 +86,7 @@ DEFAULTS = {
     "problems": str(PROJECT / "ml" / "problems"),
     "expectations": str(PROJECT / "expectations"),
     "clock_file": "",
+    "alerts": "",
 }
 
 
@@ -112,6 +114,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         problems=Path(values["problems"]),
         expectations=Path(values["expectations"]),
         clock_file=Path(values["clock_file"]) if values["clock_file"] else None,
+        alerts=Path(values["alerts"]) if values["alerts"] else None,
     )
 
 

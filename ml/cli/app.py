@@ -6,6 +6,7 @@ import sys
 import typer
 
 from ml.cli import (
+    alerts,
     backtest,
     contract,
     data,
@@ -48,6 +49,7 @@ PARTS = (
     moves,
     lineage,
     keys,
+    alerts,
     labels,
     erase,
     replay,

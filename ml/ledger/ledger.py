@@ -132,6 +132,11 @@ class Ledger:
         with self._reading() as connection:
             return works.due(connection, problem, kind)
 
+    def asked(self, problem: str, beginning: str, *, limit: int) -> list[Work]:
+        """What was asked last, done or not, newest first, of all kinds whose name begins so."""
+        with self._reading() as connection:
+            return works.newest(connection, problem, beginning, limit)
+
     def outcome(self, problem: str, kind: str, key: str) -> str | None:
         """How that work ended; None when it was never asked or is still due."""
         with self._reading() as connection:

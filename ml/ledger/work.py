@@ -21,6 +21,7 @@ class Work:
     key: str
     body: dict[str, Any]
     asked_at: datetime
+    outcome: str | None = None
 
 
 def find(connection: sa.Connection, problem: str, kind: str, key: str) -> bool:
@@ -37,8 +38,20 @@ def insert(connection: sa.Connection, values: dict[str, Any]) -> None:
 def due(connection: sa.Connection, problem: str, kind: str) -> list[Work]:
     """What is not done yet, oldest first."""
     mine = (WORK.c.problem == problem) & (WORK.c.kind == kind) & WORK.c.done_at.is_(None)
-    columns = [WORK.c[name] for name in Work.__dataclass_fields__]
-    rows = connection.execute(sa.select(*columns).where(mine).order_by(WORK.c.id)).mappings()
+    return _read(connection, sa.select(*_COLUMNS).where(mine).order_by(WORK.c.id))
+
+
+def newest(connection: sa.Connection, problem: str, beginning: str, limit: int) -> list[Work]:
+    """What was asked last, done or not, newest first, of all kinds whose name begins so."""
+    mine = (WORK.c.problem == problem) & WORK.c.kind.startswith(beginning, autoescape=True)
+    return _read(connection, sa.select(*_COLUMNS).where(mine).order_by(WORK.c.id.desc()).limit(limit))
+
+
+_COLUMNS = [WORK.c[name] for name in Work.__dataclass_fields__]
+
+
+def _read(connection: sa.Connection, asked: sa.Select[Any]) -> list[Work]:
+    rows = connection.execute(asked).mappings()
     return [Work(**row | {"body": json.loads(row["body"])}) for row in map(dict, rows)]
 
 

@@ -1,5 +1,6 @@
 """A problem: what is predicted, from what, judged how. One TOML file each; `python -m ml problem describe` prints its keys."""
 
+from ml.problem.alerts import Alerts
 from ml.problem.data import Feature, FeatureType, History, Limit, Source
 from ml.problem.drift import Drift
 from ml.problem.feedback import Feedback, Origin
@@ -12,6 +13,7 @@ from ml.problem.task import TASKS, Metric, Task
 
 __all__ = [
     "TASKS",
+    "Alerts",
     "Dp",
     "Drift",
     "Feature",

@@ -4,6 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from ml.problem.alerts import Alerts
 from ml.problem.data import REDACTABLE, Contract, Feature, Privacy, Retention, Source, Validation
 from ml.problem.drift import Drift
 from ml.problem.feedback import Feedback
@@ -59,6 +60,7 @@ class Problem(Section):
     serving: Serving = Serving()
     feedback: Feedback = Feedback()
     schedule: Schedule = Schedule()
+    alerts: Alerts = Alerts()
 
     @property
     def task(self) -> Task:

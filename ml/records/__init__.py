@@ -18,6 +18,7 @@ from ml.records.evaluation import (
 from ml.records.export import Exported
 from ml.records.feedback import Fed, Queued
 from ml.records.monitoring import Action, DriftFinding, Monitored, MonitoredDay
+from ml.records.notified import Swept
 from ml.records.record import Record
 from ml.records.rehearsal import Changed, Difference, Effort, Efforts, Growth, Load, Loaded, Performance, Rehearsed, Step
 from ml.records.search import FoldScores, Tuned
@@ -28,8 +29,8 @@ __all__ = [
     "Action", "Answer", "Changed", "Compared", "Decided", "Deployed", "Difference", "DriftFinding", "Effect", "Effort",
     "Efforts", "Evaluated", "Example", "Exported", "Fed", "FoldScores", "Followed", "Gap", "Growth", "Ingested", "Interval",
     "Load", "Loaded", "Monitored", "MonitoredDay", "Part", "Performance", "Prepared", "Promoted", "Question", "Queued",
-    "Record", "Reference", "Registered", "Rehearsed", "RollingOut", "Rule", "RuleResult", "Scores", "Step", "Trained", "Tuned",
-    "Vacuumed", "Validated", "Verdict",
+    "Record", "Reference", "Registered", "Rehearsed", "RollingOut", "Rule", "RuleResult", "Scores", "Step", "Swept", "Trained",
+    "Tuned", "Vacuumed", "Validated", "Verdict",
 ]  # fmt: skip
 
 

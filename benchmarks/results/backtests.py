@@ -35,10 +35,10 @@ REPLAYS = (
     ),
     Replay(
         "backtest_complaints",
-        "Retraining policies: complaints, a night a week from 2014 to 2016, half of the keys",
+        "Retraining policies: complaints, a night every two weeks from 2014 to 2016, half of the keys",
         "complaints",
         "2014-01-01/2017-01-01",
-        every=7,
+        every=14,
         share=0.5,
         data=True,
     ),

@@ -1,0 +1,5 @@
+bucket       = "evergreen-terraform-000000000000" # made by hand once: versioned, encrypted, private
+key          = "prod.tfstate"
+region       = "eu-central-1"
+encrypt      = true
+use_lockfile = true

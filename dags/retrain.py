@@ -14,6 +14,9 @@ Triage:
 - **`decide` skipped**: not a fault. Its log, its XCom `why` and `python -m ml ledger show` say why the night needs no
   training: nothing that is new helps, the last training is young, the month's minutes are spent. To train all the same,
   trigger this DAG by hand. A backfill ends here too: it brings data, and the next night learns from them.
+- **`prepare` failed**: too few labelled days for [split], or a class is missing; the log says which.
+- **`train` failed**: the loss was not finite, or the watchdog ended a training that hung or took too much memory.
+- **`evaluate` failed**: the champion's files are away or cannot be read. **`register` failed**: MLflow refuses the version.
 - **`rehearse` failed**: a model could not be loaded, or its process died (memory?); the log says which.
 - **`gate` says reject or not assessable**: a decision, not a fault. The rules and their values are in its log and, with
   plots, in MLflow (button on `register`, Details > Extra links).

@@ -15,6 +15,14 @@ class About:
     do: str
 
 
+def failure(dag: str) -> Kind:
+    """The kind that a failed run of such a DAG is.
+
+    Raises: KeyError: there is none.
+    """
+    return {kind.removesuffix("_failed"): kind for kind in KINDS if kind.endswith("_failed")}[dag]
+
+
 KINDS: Mapping[Kind, About] = {
     "retrain_failed": About(
         "warning",

@@ -6,7 +6,7 @@ that folder, and whoever is asked adds them up.
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -14,7 +14,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from ml.errors import EvergreenError
-from ml.records import Monitored
+from ml.records import Monitored, Swept
 from ml.requests import Request
 from ml.requests.feedback import Said
 from ml.store import Store
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ml.serving.live import LiveModel
     from ml.serving.log import Counts
 
+L = TypeVar("L", Monitored, Swept)  # what has a newest word in the store
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 ARM = ("problem", "version", "arm")
@@ -62,10 +63,10 @@ def responded(protocol: str, status: int) -> None:
 
 
 class Held(Collector):
-    """What is looked up when somebody asks: versions that are live, rows of the request log, what monitoring said last.
+    """What is looked up when somebody asks: versions that are live, rows of the request log, last words of monitor and alerts.
 
     Args:
-        store: where monitoring writes, by problem.
+        store: where the monitor and the alerts write, by problem.
     """
 
     def __init__(self, live: Mapping[str, "LiveModel"], counts: Callable[[], "Counts"], store: Callable[[str], Store]) -> None:
@@ -75,6 +76,7 @@ class Held(Collector):
         """The figures of now."""
         yield from self._service()
         yield from self._drift()
+        yield from self._nights()
 
     def _service(self) -> Iterator[Metric]:
         versions = GaugeMetricFamily("evergreen_live_version", "version that answers, 0 for none", labels=["problem"])
@@ -97,7 +99,7 @@ class Held(Collector):
         limits = GaugeMetricFamily("evergreen_drift_limit", "from which on it counts", labels=names)
         times = GaugeMetricFamily("evergreen_drift_judged_seconds", "end of the window, seconds since 1970", labels=["problem"])
         for problem in self._live:
-            if (said := self._said(problem)) is None:
+            if (said := self._said(problem, Monitored)) is None:
                 continue
             for kind, verdict in said.verdicts.items():
                 if verdict != "not assessable":
@@ -110,11 +112,29 @@ class Held(Collector):
                 times.add_metric([problem], said.end.timestamp())
         yield from (drifts, values, limits, times)
 
-    def _said(self, problem: str) -> Monitored | None:
-        """What monitoring said last; None when it never did, or the store is away: other figures are told all the same."""
+    def _nights(self) -> Iterator[Metric]:
+        names = {
+            "evergreen_swept_seconds": "when alerts were looked at last, seconds since 1970",
+            "evergreen_night_ended_seconds": "when a night came to an end last, seconds since 1970",
+            "evergreen_night_late": "1 while a night should be over and is not",
+            "evergreen_alerts_waiting": "alerts that should be sent and could not be",
+        }
+        families = {name: GaugeMetricFamily(name, about, labels=["problem"]) for name, about in names.items()}
+        for problem in self._live:
+            if (said := self._said(problem, Swept)) is None:
+                continue
+            ended = said.night_ended.timestamp() if said.night_ended else None
+            values = (said.at.timestamp(), ended, said.night_late, said.num_waiting)
+            for family, value in zip(families.values(), values, strict=True):
+                if value is not None:
+                    family.add_metric([problem], value)
+        yield from families.values()
+
+    def _said(self, problem: str, kind: type[L]) -> L | None:
+        """The newest word; None when there is none, or the store is away: other figures are told all the same."""
         try:
             store = self._store(problem)
-            return Monitored.model_validate(store.read_json(Monitored.latest)) if store.exists(Monitored.latest) else None
+            return kind.model_validate(store.read_json(kind.latest)) if store.exists(kind.latest) else None
         except (EvergreenError, OSError, ValueError):
             return None
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
+from retraining import alarms
 from retraining.problems import ProblemFile
 
 # What is wrong stays wrong, so these end at the first try. All else is tried again, a failure nobody foresaw too: stages
@@ -26,14 +27,15 @@ DEFAULT_ARGS: dict[str, Any] = {
     "retry_exponential_backoff": 3,
     "max_retry_delay": timedelta(minutes=5),
     "retry_policy": RETRY_POLICY,
+    "on_failure_callback": alarms.task_failed,
     "show_return_value_in_logs": False,  # the log has a line for people instead
     # backfills pass `max_active_runs` by: this keeps two runs of a problem from training or promoting at once
     "max_active_tis_per_dag": 1,
 }
 
 SIDE_BY_SIDE: dict[str, Any] = {"max_active_tis_per_dag": None}  # for tasks that write days: those of a backfill run in parallel
-# for tasks that write pages: a night must not wait long for them, nor a slot be held by them
-FOR_PEOPLE: dict[str, Any] = {"retries": 2, "execution_timeout": timedelta(minutes=15)}
+# for tasks that write pages: a night must not wait long for them, nor a slot be held by them, nor anybody be called for them
+FOR_PEOPLE: dict[str, Any] = {"retries": 2, "execution_timeout": timedelta(minutes=15), "on_failure_callback": None}
 
 
 # a rollout may take weeks, and a person must be able to hold or finish it meanwhile: by a run beside the one that waits
@@ -60,5 +62,6 @@ def arguments(kind: str, problem: ProblemFile, doc: str | None) -> dict[str, Any
         "max_active_runs": 1,
         # a run that hangs must not take the next night with it
         "dagrun_timeout": timedelta(hours=20),
+        "on_failure_callback": alarms.run_failed,
         "is_paused_upon_creation": False,
     }

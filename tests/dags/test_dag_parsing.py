@@ -8,7 +8,7 @@ import pytest
 
 from tests.dags.conftest import PROJECT, Parse, write_problems
 
-KINDS = ("retrain", "promote", "deploy", "monitor", "feedback", "housekeeping", "backtest")
+KINDS = ("retrain", "promote", "deploy", "monitor", "feedback", "housekeeping", "backtest", "alerts")
 HEAVY = {
     *("tensorflow", "keras", "mlflow", "pandas", "great_expectations", "evidently", "sklearn", "matplotlib"),
     *("pyarrow", "deltalake", "psycopg2", "boto3", "scipy"),

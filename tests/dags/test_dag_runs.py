@@ -26,6 +26,7 @@ CASES = {
     "nobody to be asked": {"dag": "promote_asked"},
     "feedback before anything": {"dag": "feedback_flights"},
     "housekeeping of an empty store": {"dag": "housekeeping_flights"},
+    "nothing to tell": {"dag": "alerts_asked"},
     "misspelt parameter": {"dag": "retrain_flights", "conf": {"windw": "2013-01-01"}},
     "wrong window": {"dag": "retrain_flights", "conf": {"window": "2013-02-01/2013-01-01"}},
     "validation failed": {"dag": "retrain_flights", "given": "ingest"},
@@ -67,7 +68,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     found: dict[str, Any] = json.loads(result.read_text())
-    return found | {"log": done.stdout + done.stderr, "home": home}
+    return found | {"log": done.stdout + done.stderr, "home": home, "ledger": Ledger(url)}
 
 
 @pytest.mark.parametrize(
@@ -82,6 +83,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         ("nobody to be asked", "success", {"approve": "skipped", "promote": "skipped", "announce": "skipped"}),
         ("feedback before anything", "success", {"join": "success", "watch": "success", "queue": "success"}),
         ("housekeeping of an empty store", "success", {"purge": "success", "vacuum": "success"}),
+        ("nothing to tell", "success", {"sweep": "success"}),
         ("misspelt parameter", "failed", {"ingest": "failed", "announce": "upstream_failed"}),
         ("wrong window", "failed", {"ingest": "failed", "announce": "upstream_failed"}),
         ("validation failed", "failed", {"validate": "failed", "report": "skipped", "announce": "upstream_failed"}),
@@ -101,6 +103,23 @@ def test_a_run_keeps_its_records_in_a_folder_named_after_it(runs):
     key = run_key(runs["monitor without a champion"]["run_id"])
     record = json.loads((runs["home"] / "store" / "flights" / "runs" / key / "monitor.json").read_text())["record"]
     assert set(record["verdicts"].values()) == {"not assessable"}
+
+
+def test_who_fails_is_told_once_a_run_without_what_the_error_says(runs):
+    told = {alert.key: alert.body for alert in runs["ledger"].asked("flights", "alert", limit=99)}
+    cases = {"misspelt parameter": "ingest", "wrong window": "ingest", "validation failed": "validate"}
+    expected = {f"retrain_flights-{runs[case]['run_id']}": task for case, task in cases.items()}
+    assert set(told) == {*expected, "deploy_flights-killed", "deploy_flights-slow"}, "nobody is called for mere pages"
+    for key, task in expected.items():
+        assert f"`{task}` of retrain_flights failed at try 1 with" in told[key]["what"]
+        assert "windw" not in told[key]["what"]
+
+
+def test_a_killed_task_and_a_run_that_took_too_long_are_told_by_the_dag_processor(runs):
+    told = {alert.key: alert.body["what"] for alert in runs["ledger"].asked("flights", "alert", limit=99)}
+    killed = "`deploy` of deploy_flights failed at try 4 because its process died (run killed)"
+    assert told["deploy_flights-killed"] == killed, "by its task and by its run, in the words of whoever was first"
+    assert told["deploy_flights-slow"] == "a run of deploy_flights failed: timed out (run slow)"
 
 
 @pytest.mark.parametrize(

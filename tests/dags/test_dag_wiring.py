@@ -3,6 +3,7 @@
 import pytest
 
 from ml.backtest import POLICIES
+from tests import runbook
 from tests.dags.conftest import Parse, write_problems
 
 WIRING: dict[str, dict[str, list[str]]] = {
@@ -31,6 +32,7 @@ WIRING: dict[str, dict[str, list[str]]] = {
     "feedback": {"join": ["queue", "watch"], "queue": [], "watch": []},
     "housekeeping": {"purge": ["vacuum"], "vacuum": []},
     "backtest": {"backtest": []},
+    "alerts": {"sweep": []},
 }
 OUTLETS = {
     "retrain": {"announce": ["candidate_flights"]},
@@ -83,6 +85,15 @@ def test_people_find_owner_question_triage_and_what_each_task_does(two, kind):
     owners = {task["__var"].get("owner") for task in dag["tasks"]}
     assert owners == {"team flights"}
     assert all(doc and doc.strip() for doc in dag["docs"].values())
+
+
+def test_the_runbook_has_first_steps_for_every_task(two, parse: Parse, tmp_path):
+    asking = parse(write_problems(tmp_path / "problems", "flights", approval="manual"))["dags"]["promote_flights"]
+    text = runbook.RUNBOOK.read_text()
+    for kind in WIRING:
+        section = text.partition(f"### {kind}\n")[2].partition("### ")[0]
+        tasks = set(WIRING[kind]) | (set(asking["wiring"]) if kind == "promote" else set())
+        assert [task for task in tasks if f"`{task}`" not in section] == []
 
 
 def test_where_people_decide_they_are_asked_before_the_promotion_and_the_next_night_need_not_wait(parse: Parse, tmp_path):

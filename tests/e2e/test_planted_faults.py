@@ -99,6 +99,13 @@ def test_the_bad_batch_stops_at_validate_and_nothing_downstream_runs(stack, firs
     assert served(stack)["version"] == 1
 
 
+def test_people_are_told_once_that_validation_failed(stack, bad_batch):
+    told = [work.body for work in Ledger(stack.settings.database_url).asked("planted", "alert", limit=99)]
+    (failed,) = [body for body in told if body["kind"] == "retrain_failed"]
+    assert "`validate` of retrain_planted failed at try 1 with DataError (run night-3)" in failed["what"]
+    assert failed["links"] == {"the run in Airflow": "/dags/retrain_planted/runs/night-3"}
+
+
 def test_no_row_of_the_bad_batch_is_lost_and_none_was_let_through(stack, bad_batch):
     run = driving.context(stack, "planted", "night-3")
     ingested = run.record(Ingested)

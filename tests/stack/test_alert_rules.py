@@ -26,6 +26,12 @@ pytestmark = pytest.mark.stack
 CONFIG = PROJECT / "infra" / "alertmanager" / "alertmanager.yml"
 PACKAGES = {"promtool": "prometheus", "amtool": "prometheus-alertmanager", "prometheus-alertmanager": "prometheus-alertmanager"}
 Tool = Callable[[str], str]
+# Debian's build reads templates from one fixed place, which a package that is only unpacked did not fill
+WITH_TEMPLATES = """set -e; found=${1%/bin/*}/share/prometheus/alertmanager
+if [ -d "$found" ] && [ ! -d /usr/share/prometheus/alertmanager ]; then
+  mount -t tmpfs none /usr/share; mkdir /usr/share/prometheus; cp -r "$found" /usr/share/prometheus/
+fi
+exec "$@" """
 
 
 @pytest.fixture(scope="module")
@@ -106,11 +112,13 @@ def alertmanager(tool, sink, tmp_path: Path) -> Iterator[str]:
     (tmp_path / "config.yml").write_text(text.replace(key, f"- url: http://127.0.0.1:{sink[0]}/pager\n        routing_key_file:"))
     where = f"http://127.0.0.1:{free_port(0)}"
     arguments = ["--config.file=config.yml", "--storage.path=data", "--cluster.listen-address="]
-    command = [tool("prometheus-alertmanager"), *arguments, f"--web.listen-address={where.removeprefix('http://')}"]
+    own_mounts = ["unshare", "--mount", "sh", "-c", WITH_TEMPLATES, "sh"]
+    command = [*own_mounts, tool("prometheus-alertmanager"), *arguments, f"--web.listen-address={where.removeprefix('http://')}"]
     with (tmp_path / "log").open("wb") as log:
         server = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log)
     try:
-        until(lambda: answers(f"{where}/-/ready"))
+        until(lambda: server.poll() is not None or answers(f"{where}/-/ready"))
+        assert server.poll() is None, (tmp_path / "log").read_text()
         yield where
     finally:
         server.terminate()

@@ -20,7 +20,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
 TEST = $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --no-loadscope-reorder
 DEMO = $(BIN)/python -m ml.embedded demo --problem $(PROBLEM) --nights $(NIGHTS) $(if $(DATA),--data "$(DATA)") $(ARGS)
 
-.PHONY: help setup setup-dev demo down test test-all bench results screenshots check format lock
+.PHONY: help setup setup-dev demo down test test-all test-stack bench results screenshots check format lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,10 +36,13 @@ down: ## end what `make demo` left running
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m ml.embedded down $(ARGS); fi
 
 test: setup-dev ## the tests that take no minutes [ARGS="-k name"]
-	@$(TEST) -m "not slow" $(ARGS)
+	@$(TEST) -m "not slow and not stack" $(ARGS)
 
-test-all: setup-dev ## every test, with the scheduler, the browser and the faults
-	@$(TEST) $(ARGS)
+test-all: setup-dev ## every test that needs no container engine and no Terraform, with the scheduler, the browser and the faults
+	@$(TEST) -m "not stack" $(ARGS)
+
+test-stack: setup-dev ## the full stack in containers, Terraform against an emulator, alert rules by Prometheus itself
+	@$(BIN)/python -m pytest -m stack $(ARGS)
 
 bench: setup-dev ## measure speed and memory against their goals, on this machine (some minutes)
 	@set -e; for one in benchmarks/*.py; do \

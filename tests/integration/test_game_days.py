@@ -13,6 +13,7 @@ BLOCKS = runbook.game_days(runbook.RUNBOOK.read_text())
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # a dozen commands, each a process of its own
 def test_every_game_day_goes_as_the_runbook_says(home, mlflow_file, monkeypatch):
     (home / "routes.toml").write_text('[routes]\ndefault = "json://127.0.0.1:9/away"\n')  # nothing listens there
     monkeypatch.setenv("EVERGREEN_ALERTS", str(home / "routes.toml"))
@@ -32,4 +33,4 @@ def test_every_game_day_goes_as_the_runbook_says(home, mlflow_file, monkeypatch)
 
 
 def typed(line: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=240, cwd=PROJECT)
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=600, cwd=PROJECT)

@@ -99,7 +99,7 @@ def ended(said: Said, answer: Found | None, problem: Problem, *, has_row: bool) 
     Args:
         has_row: whether a validated row has its key.
     """
-    key = said.key if answer is None else answer.key
+    key = answer.key if answer is not None and answer.key is not None else said.key
     label = feedback.label_of(said)
     if label is not None:
         return End("joined", key, label) if answer or has_row else None

@@ -92,6 +92,26 @@ def read(context: Context, start: date | None = None, *, version: int | None = N
     return table.read(window, version=version).select(SCHEMA.names).cast(SCHEMA)
 
 
+def names(rows: pa.Table) -> pa.Array:
+    """What labels of answered rows are looked up by: the key, or request and place of a row that was asked about without one.
+
+    Args:
+        rows: with `key`, `request_id` and `position`.
+    """
+    return pc.coalesce(rows["key"], _places(rows["request_id"], rows["position"]))
+
+
+def by_place(labels: pa.Table) -> pa.Table:
+    """Labels that name an answered row, as labels of that row: `_key` is as `names` calls a row without a key."""
+    about = labels.filter(pc.is_valid(labels["_request_id"]))
+    return about.set_column(about.column_names.index("_key"), "_key", _places(about["_request_id"], about["_position"]))
+
+
+def _places(requests: pa.ChunkedArray, positions: pa.ChunkedArray) -> pa.ChunkedArray:
+    """No key is like this: no text that the service takes holds a NUL."""
+    return pc.binary_join_element_wise("", requests, pc.cast(positions, pa.string()), "\0")
+
+
 def winning(context: Context, labels: pa.Table, moment: datetime) -> pa.Table:
     """The labels that count at a moment, one per key, in the order in which they became known."""
     counts = pa.array(context.problem.feedback.learn_from, pa.string())

@@ -34,6 +34,9 @@ def known(
     The source's label, or one that was given: a person's wins, and otherwise what came last counts. Labels of days that
     people took out are none. Looks at events from `history_days` before `start` on: a request about an older event is taken
     as without label.
+
+    Args:
+        keys: or what `names` calls rows without one, which only labels given by request are about.
     """
     earliest = (start - timedelta(days=context.problem.source.history_days)).date()
     held = _held(context, earliest, version)
@@ -76,7 +79,8 @@ def _of_others(context: Context, earliest: date, keys: pa.Array, moment: datetim
     labels = given.read(context, earliest)
     if not labels.num_rows:
         return
-    wins = given.winning(context, labels.filter(pc.is_in(labels["_key"], keys)), moment)
+    named = pa.concat_tables([labels, given.by_place(labels)])
+    wins = given.winning(context, named.filter(pc.is_in(named["_key"], keys)), moment)
     values = (
         targets.targets_of([json.loads(text) for text in wins["_label"].to_pylist()], context.problem) if wins.num_rows else ()
     )

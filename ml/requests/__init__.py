@@ -7,7 +7,7 @@ from ml.requests.files import append as append_batch
 from ml.requests.files import texts
 from ml.requests.record import SCHEMA, SHADOW, Answered, Logged, Request, lines, scores_of, several_of, typed
 from ml.requests.spool import Numbers, Spool
-from ml.requests.table import about, answered, append, append_lines, asked, find, newest, read, rows_of, share_lock
+from ml.requests.table import about, answered, append, append_lines, find, newest, read, rows_of, share_lock
 
 __all__ = [
     "SCHEMA",
@@ -22,7 +22,6 @@ __all__ = [
     "append",
     "append_batch",
     "append_lines",
-    "asked",
     "find",
     "lines",
     "newest",

@@ -4,7 +4,6 @@ SQLite serves one process that plays history, not a service with callers, so row
 """
 
 import re
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -68,16 +67,6 @@ def rows_of(database_url: str, problem: str, answers: pa.Table) -> list[str]:
 def _names(answers: pa.Table) -> list[tuple[str, int, str, datetime]]:
     """What names an answer."""
     return list(zip(*(answers[name].to_pylist() for name in ("request_id", "position", "arm", "served_at")), strict=True))
-
-
-def asked(database_url: str, problem: str, version: int, keys: Sequence[str], since: datetime) -> dict[str, str]:
-    """What a version was asked first about some keys since a moment, as JSON text by key."""
-    files = sorted(_folder(database_url, problem).glob("*.parquet"))
-    if not files:
-        return {}
-    inside = (pc.field("served_at") >= since) & (pc.field("version") == version) & pc.field("key").isin(list(keys))
-    rows = ds.dataset(files, schema=SCHEMA).to_table(filter=inside).sort_by(ORDER)
-    return dict(zip(rows["key"].to_pylist()[::-1], rows["row"].to_pylist()[::-1], strict=True))  # the first one stays
 
 
 def _folder(database_url: str, problem: str) -> Path:

@@ -144,20 +144,6 @@ def rows_of(database_url: str, problem: str, answers: pa.Table) -> list[str]:
     return [row for (row,) in _fetched(database_url, query, (ids, positions, arms, times, problem, *span))]
 
 
-def asked(database_url: str, problem: str, version: int, keys: Sequence[str], since: datetime) -> dict[str, str]:
-    """What a version was asked first about some keys since a moment, as JSON text by key.
-
-    Raises: TransientError: the database is away. ConfigError: it refuses us, or has no request log.
-    """
-    if database_url.startswith("sqlite"):
-        return files.asked(database_url, problem, version, keys, since)
-    query = (
-        "SELECT DISTINCT ON (key) key, row FROM request_log WHERE problem = %s AND version = %s AND key = ANY(%s)"
-        " AND served_at >= %s AND arm <> %s ORDER BY key, served_at, request_id, position"
-    )
-    return dict(_fetched(database_url, query, (problem, version, list(keys), since, SHADOW)))
-
-
 def find(database_url: str, problem: str, request_id: str) -> list[dict[str, Any]]:
     """The rows of one request in their order: position, version, served_at, key, score, decision, several; none when unknown.
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ml import monitor, requests
+from ml import labels, monitor, requests
 from ml.context import Context
 from ml.database import connect, migrate
 from ml.ledger import Champion, Ledger
@@ -344,6 +344,26 @@ def test_each_key_counts_once_by_its_earliest_answer_and_only_with_a_label_known
     assert found(record, "auc").value == pytest.approx(auc_of(labels[:300], scores[:300]))
     for said in (f"{NIGHT} repeated keys", "7 answers without a key", f"{NIGHT - 300} answers still waiting for a label"):
         assert said in record.reason
+
+
+def test_an_answer_without_a_key_counts_once_by_the_feedback_on_its_request(world):
+    keys, scores = world.serve_days([2])
+    world.know(keys, outcomes(scores, 5))
+    rows, others = draw(300, 8)
+    world.serve(rows, others, [None] * 300, NOW - timedelta(days=2))
+    request = f"{(NOW - timedelta(days=2)).isoformat()}-3-None"
+    truth = outcomes(others, 9)
+    told = [
+        labels.Label(None, bool(label), "feedback", by, NOW - timedelta(days=1), request_id=request, position=place)
+        for place, label in enumerate(truth[:250])
+        for by in ("anna", "ben")  # said twice, it counts once
+    ]
+    labels.add(world.context(), told, by="feedback")
+    record = monitor.run(world.context())
+    assert record.num_labelled == NIGHT + 250
+    live = auc_of(np.concatenate([outcomes(scores, 5), truth[:250]]), np.concatenate([scores, others[:250]]))
+    assert found(record, "auc").value == pytest.approx(live)
+    assert "50 answers still waiting for a label" in record.reason and "without a key" not in record.reason
 
 
 def test_labels_that_are_all_the_same_leave_quality_open_and_still_judge_the_rate(world):

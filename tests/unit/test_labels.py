@@ -54,7 +54,7 @@ def known(context: Context, *keys: str, moment: datetime = NOON) -> dict[str, fl
     return {key: float(one) for key, one in labels.known_labels(context, pa.array(keys), NOON, moment).items()}
 
 
-def said(key: str, label: Any, source: Origin = "labelling", hours: float = -1, **more: Any) -> Label:
+def said(key: str | None, label: Any, source: Origin = "labelling", hours: float = -1, **more: Any) -> Label:
     return Label(key, label, source, more.pop("labeller", "anna"), NOON + timedelta(hours=hours), **more)
 
 
@@ -97,6 +97,18 @@ def test_labels_that_the_problem_does_not_learn_from_do_not_count(tmp_path):
     labels.add(context, [said("a", True), said("a", False, "feedback", hours=-0.5), said("b", True, "outcome")], by="tests")
     only = FLIGHTS.model_copy(update={"feedback": FLIGHTS.feedback.model_copy(update={"learn_from": ("labelling",)})})
     assert known(replace(context, problem=only), "a", "b") == {"a": 1.0}
+
+
+def test_an_answer_without_a_key_is_known_by_its_request_and_place_and_one_with_a_key_by_nothing_else(tmp_path):
+    context = context_in(tmp_path)
+    told = [("r1", 0, True, -3), ("r1", 0, False, -2), ("r1", 1, True, -1), ("r2", 0, True, 1)]  # the last is not known yet
+    labels.add(context, [said(None, label, "feedback", hours, request_id=r, position=n) for r, n, label, hours in told], by="t")
+    labels.add(context, [said("named later", True, "feedback", request_id="r3"), said("a", False, request_id="r4")], by="t")
+    served = [("r1", 0, None), ("r1", 1, None), ("r2", 0, None), ("r3", 0, None), ("r4", 0, "a"), ("r1", 0, "b")]
+    requests, positions, keys = (pa.array(values) for values in zip(*served, strict=True))
+    names = labels.names(pa.table({"key": keys, "request_id": requests, "position": positions})).to_pylist()
+    assert names[-2:] == ["a", "b"]
+    assert known(context, *names) == {names[0]: 0.0, names[1]: 1.0, names[3]: 1.0, "a": 0.0}
 
 
 def test_days_that_people_took_out_have_no_given_labels_either(tmp_path):

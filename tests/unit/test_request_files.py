@@ -56,17 +56,7 @@ def test_without_what_was_asked_the_rest_is_the_same(url):
     assert lean.drop_columns(["row"]).equals(whole.drop_columns(["row"]))
 
 
-def test_what_was_asked_first_about_a_key_is_found_by_version_and_moment(url):
-    for number, version in enumerate((1, 2, 2)):
-        requests.append_batch(url, "flights", str(number), batch(version, "a", "b", at=NOON + timedelta(days=number)))
-    found = requests.asked(url, "flights", 2, ["a", "unknown"], NOON)
-    assert list(found) == ["a"]
-    assert "2013-02-02T12" in found["a"]
-    assert "2013-02-03T12" in requests.asked(url, "flights", 2, ["a"], NOON + timedelta(days=2))["a"]
-
-
 def test_nothing_was_logged_yet_and_memory_keeps_no_log(url):
     assert requests.read(url, "flights", NOON, NOON + timedelta(days=1)).num_rows == 0
-    assert requests.asked(url, "flights", 1, ["a"], NOON) == {}
     with pytest.raises(ConfigError, match="Name a file"):
         requests.append_batch("sqlite://", "flights", "first", batch(1, "a"))

@@ -57,20 +57,9 @@ def monitor() -> dict[str, Any]:
 
 def backtest() -> dict[str, Any]:
     """What a person may ask of a backtest."""
-    day: dict[str, Any] = {"type": ["null", "string"], "format": "date"}
     return {
-        "first": Param(
-            None,
-            **day,
-            title="From",
-            description_md="Day of the first night. Days before it are needed to learn from. **Empty**: 90 days before To.",
-        ),
-        "last": Param(
-            None,
-            **day,
-            title="To",
-            description_md="Day after the last answers that are judged. **Empty**: today.",
-        ),
+        "first": _day("From", "Day of the first night. Days before it are needed to learn from. **Empty**: 90 days before To."),
+        "last": _day("To", "Day after the last answers that are judged. **Empty**: today."),
         "policies": Param(
             list(POLICIES),
             type="array",
@@ -163,6 +152,11 @@ def deploy() -> dict[str, Any]:
             None, type=["null", "string"], maxLength=500, title="Comment", description="Why, in your words. Stays in the ledger."
         ),
     }
+
+
+def _day(title: str, told: str) -> Param:
+    """One day, or nothing."""
+    return Param(None, type=["null", "string"], format="date", title=title, description_md=told)
 
 
 def _window(told: str) -> Param:

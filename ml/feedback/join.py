@@ -59,6 +59,8 @@ def run(context: Context) -> Fed:
         limit=problem.feedback.unmatched_share,
     )
     log.info("feedback: %s", fed.sentence)
+    if not context.dry_run:
+        context.store.write_json(Fed.latest, fed.model_dump(mode="json"))
     return context.write(fed)
 
 

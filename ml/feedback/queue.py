@@ -50,7 +50,10 @@ def _queue(context: Context) -> Queued:
     rows, others = _candidates(context, champion, now)
     seed = int.from_bytes(context.run_key.encode()[-8:], "big")
     reasons = _reasons(context, champion, rows, others) if rows.num_rows else {}
-    chosen = worth.choose(reasons, rows.num_rows, num=policy.queue_rows, audit_share=policy.audit_share, seed=seed)
+    # what says how good the model is must be a sample: labels of the rows that look worst would make it look worse
+    asked = bool(context.ledger.due(context.problem.name, "label"))
+    share = 1.0 if asked else policy.audit_share
+    chosen = worth.choose(reasons, rows.num_rows, num=policy.queue_rows, audit_share=share, seed=seed)
     held = rows.to_pylist()
     tasks = tuple(_task(held[one.place], one) for one in chosen)
     batch = Batch(name=context.run_key, made_at=now, version=champion.version, num_candidates=rows.num_rows, tasks=tasks)
@@ -60,7 +63,9 @@ def _queue(context: Context) -> Queued:
     for one in chosen:
         why[one.why] = why.get(one.why, 0) + 1
     audit = why.get(worth.AUDIT, 0)
-    queued = Queued(version=champion.version, num_candidates=rows.num_rows, num_tasks=len(tasks), num_audit=audit, why=why)
+    queued = Queued(
+        version=champion.version, num_candidates=rows.num_rows, num_tasks=len(tasks), num_audit=audit, asked=asked, why=why
+    )
     log.info("queue: %s", queued.sentence)
     return queued
 

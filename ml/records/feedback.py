@@ -1,14 +1,17 @@
 """What became of what people and programs said."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from ml.records.record import Record
 
 
 class Fed(Record):
-    """Feedback joined with the answers and rows it is about."""
+    """Feedback joined with the answers and rows it is about; the newest lies in the store as `latest`."""
 
     stage = "feedback"
+    latest: ClassVar[str] = "feedback/latest.json"
     num_joined: int = Field(description="labels that were found to belong to an answered row or a key, now")
     num_asked: int = Field(description="answers called wrong, now, without what is right: people are asked about them")
     num_waiting: int = Field(description="feedback whose request or key has not been seen yet")
@@ -41,10 +44,12 @@ class Queued(Record):
     num_candidates: int = Field(description="answered rows with a key and without a label")
     num_tasks: int
     num_audit: int = Field(description="of them, chosen by chance")
+    asked: bool = Field(False, description="whether the monitor has too few labels, so that chance chooses all")
     why: dict[str, int] = Field({}, description="rows by the reason for which they were chosen")
 
     @property
     def sentence(self) -> str:
         """In one line."""
         why = ", ".join(f"{count} {reason}" for reason, count in self.why.items())
-        return f"{self.num_tasks} of {self.num_candidates} unlabelled rows are asked about" + (f": {why}" if why else "")
+        told = f"{self.num_tasks} of {self.num_candidates} unlabelled rows are asked about" + (f": {why}" if why else "")
+        return f"{told}; all by chance, because the monitor asks for labels" if self.asked else told

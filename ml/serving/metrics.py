@@ -14,7 +14,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from ml.errors import EvergreenError
-from ml.records import Monitored, Swept
+from ml.records import Fed, Monitored, Swept
 from ml.requests import Request
 from ml.requests.feedback import Said
 from ml.store import Store
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ml.serving.live import LiveModel
     from ml.serving.log import Counts
 
-L = TypeVar("L", Monitored, Swept)  # what has a newest word in the store
+L = TypeVar("L", Monitored, Swept, Fed)  # what has a newest word in the store
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 ARM = ("problem", "version", "arm")
@@ -63,10 +63,10 @@ def responded(protocol: str, status: int) -> None:
 
 
 class Held(Collector):
-    """What is looked up when somebody asks: versions that are live, rows of the request log, last words of monitor and alerts.
+    """What is looked up when somebody asks: live versions, rows of the request log, last words of monitor, alerts and feedback.
 
     Args:
-        store: where the monitor and the alerts write, by problem.
+        store: where monitor, alerts and feedback write, by problem.
     """
 
     def __init__(self, live: Mapping[str, "LiveModel"], counts: Callable[[], "Counts"], store: Callable[[str], Store]) -> None:
@@ -77,6 +77,7 @@ class Held(Collector):
         yield from self._service()
         yield from self._drift()
         yield from self._nights()
+        yield from self._feedback()
 
     def _service(self) -> Iterator[Metric]:
         versions = GaugeMetricFamily("evergreen_live_version", "version that answers, 0 for none", labels=["problem"])
@@ -111,6 +112,18 @@ class Held(Collector):
             if said.end:
                 times.add_metric([problem], said.end.timestamp())
         yield from (drifts, values, limits, times)
+
+    def _feedback(self) -> Iterator[Metric]:
+        shares = GaugeMetricFamily("evergreen_feedback_unmatched_share", "feedback that belongs to nothing", labels=["problem"])
+        limits = GaugeMetricFamily("evergreen_feedback_unmatched_limit", "above which it is too much", labels=["problem"])
+        waiting = GaugeMetricFamily("evergreen_feedback_unjoined", "feedback that waits for its row", labels=["problem"])
+        for problem in self._live:
+            if (fed := self._said(problem, Fed)) is not None:
+                limits.add_metric([problem], fed.limit)
+                waiting.add_metric([problem], fed.num_waiting)
+                if fed.unmatched_share is not None:
+                    shares.add_metric([problem], fed.unmatched_share)
+        yield from (shares, limits, waiting)
 
     def _nights(self) -> Iterator[Metric]:
         names = {

@@ -133,6 +133,10 @@ def test_feedback_waits_for_its_row_and_is_dropped_and_told_when_none_comes(serv
         assert second.unmatched_share == pytest.approx(30 / 31)
         with pytest.raises(DataError, match=r"96\.8% of the feedback belongs to no request and no key"):
             feedback.watch(context)
+        figures = httpx.get(f"{service.url}/metrics", timeout=60).text
+        assert f'evergreen_feedback_unmatched_share{{problem="late"}} {30 / 31}' in figures
+        assert 'evergreen_feedback_unmatched_limit{problem="late"} 0.05' in figures
+        assert 'evergreen_feedback_unjoined{problem="late"} 0.0' in figures
     finally:
         service.clock.write_text(NOW.isoformat())
     assert held(context) == {"later": (True, "feedback", "anybody")}

@@ -243,6 +243,7 @@ def test_the_ledger_says_which_test_rows_were_used_for_which_models(world):
     assert gate.level([], kit.FIRST.date(), per_year=1) > 0
 
 
+@pytest.mark.slow  # minutes on a busy machine; a wide network that is refused for the same is in test_rehearse_speed
 def test_a_candidate_that_is_much_slower(world):
     """The same answers, and every one of them computed thirty times over, one after the other."""
 

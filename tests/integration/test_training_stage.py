@@ -22,7 +22,11 @@ def prepared(run_key: str) -> Context:
     return context
 
 
-def test_a_killed_training_goes_on_from_the_store(home, monkeypatch, caplog):
+FITS = [pytest.param(True, id="in the fit that is stopped"), pytest.param(False, id="in the last", marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("judged", FITS)
+def test_a_killed_training_goes_on_from_the_store(judged, home, monkeypatch, caplog):
     calm = prepared("calm")
     train.run(calm)
     one = calm.record(Trained)
@@ -38,18 +42,17 @@ def test_a_killed_training_goes_on_from_the_store(home, monkeypatch, caplog):
     assert 0.6 < one.protocol.value < 0.9 and len(one.protocol.left_out) > 2
     assert one.protocol.deviation is not None and 0.001 < one.protocol.deviation < 0.1
 
-    for fit_, judged in enumerate((True, False)):  # in the fit that the validation part stops, in the one that learns from it too
-        killed = prepared(f"killed-{fit_}")
-        epochs = after_a_kill(killed, judged, monkeypatch, caplog)
-        again = [epoch for epoch, theirs in epochs if theirs == judged]
-        assert again[0] in (4, 5)
-        other = killed.record(Trained)
-        assert (one.epochs, one.best_epoch, one.validation_loss) == (other.epochs, other.best_epoch, other.validation_loss)
-        assert other.row_epochs == one.row_epochs and other.cpu_seconds is not None
-        with np.load(calm.file(WEIGHTS)) as ours, np.load(killed.file(WEIGHTS)) as theirs:
-            assert all(np.array_equal(ours[name], theirs[name]) for name in ours.files)
-        assert not any(killed.store.exists(killed.name(name)) for name in CHECKPOINTS)
-    assert not any(theirs for _, theirs in epochs)  # the first fit was over when the second was killed
+    killed = prepared("killed")  # in the fit that the validation part stops, or in the one that learns from it too
+    epochs = after_a_kill(killed, judged, monkeypatch, caplog)
+    again = [epoch for epoch, theirs in epochs if theirs == judged]
+    assert again[0] in (4, 5)
+    other = killed.record(Trained)
+    assert (one.epochs, one.best_epoch, one.validation_loss) == (other.epochs, other.best_epoch, other.validation_loss)
+    assert other.row_epochs == one.row_epochs and other.cpu_seconds is not None
+    with np.load(calm.file(WEIGHTS)) as ours, np.load(killed.file(WEIGHTS)) as theirs:
+        assert all(np.array_equal(ours[name], theirs[name]) for name in ours.files)
+    assert not any(killed.store.exists(killed.name(name)) for name in CHECKPOINTS)
+    assert judged or not any(theirs for _, theirs in epochs)  # the first fit was over when the second was killed
 
 
 def after_a_kill(context, judged: bool, monkeypatch, caplog) -> list[tuple[int, bool]]:

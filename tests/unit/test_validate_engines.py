@@ -138,7 +138,7 @@ def in_pieces(rows: pa.Table, suite, size: int, small: int) -> list:
     ]
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(rows=ROWS, size=st.integers(1, 13), small=st.sampled_from([0, 1000]))
 def test_pieces_find_the_same_rows_as_the_whole(suite, rows, size, small):
     whole = suite(ROW_RULES)

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,15 +16,15 @@ LINES = ("text", "json", "requests")
 
 @dataclass(frozen=True)
 class Settings:
-    """One field per `EVERGREEN_<FIELD>` variable; `.env.example` explains each."""
+    """One field per `EVERGREEN_<FIELD>` variable; `.env.example` explains each. What may hold a password is not shown in logs."""
 
     store: str
     cache: Path
-    source_url: str
-    database_url: str
-    mlflow_url: str
+    source_url: str = field(repr=False)
+    database_url: str = field(repr=False)
+    mlflow_url: str = field(repr=False)
     serving_url: str
-    serving_token: str
+    serving_token: str = field(repr=False)
     serving_workers: int
     serving_state: Path
     serving_log: str
@@ -103,7 +103,8 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         raise ConfigError(f"Unknown setting {names}. Known: {', '.join(prefix + n.upper() for n in DEFAULTS)}.")
     values = DEFAULTS | {name: value for name, value in given.items() if name in DEFAULTS and value}
     return Settings(
-        **{n: values[n] for n in ("store", "source_url", "database_url", "mlflow_url", "serving_url", "serving_token")},
+        **{n: values[n] for n in ("store", "source_url", "database_url", "serving_token")},
+        **{n: _shown(n, values[n]) for n in ("mlflow_url", "serving_url")},
         **{n: values[n] for n in ("oidc_issuer", "oidc_audience")},
         serving_log=_one_of("serving_log", values["serving_log"], LINES),
         serving_grpc=values["serving_grpc"],
@@ -125,6 +126,14 @@ def _workers(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= MOST_WORKERS:
         raise ConfigError(f"EVERGREEN_SERVING_WORKERS = {text!r}: expected a whole number from 1 to {MOST_WORKERS}.")
     return int(text)
+
+
+def _shown(name: str, url: str) -> str:
+    """An address that becomes a link on pages, in tags and in records, where a password would be read by everybody."""
+    if re.match(r"[a-z]+://[^/?#]*@", url):
+        where = "MLFLOW_TRACKING_USERNAME and _PASSWORD" if name == "mlflow_url" else "EVERGREEN_SERVING_TOKEN"
+        raise ConfigError(f"EVERGREEN_{name.upper()} holds a user or password before the @. Take it out and set {where}.")
+    return url
 
 
 def _one_of(name: str, text: str, allowed: tuple[str, ...]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ml.card.markdown import table
+from ml.card.markdown import plain, table
 from ml.problem import Problem
 from ml.records import Effort, Efforts, Performance, Rehearsed
 
@@ -45,7 +45,7 @@ def _sentences(problem: Problem, rehearsed: Rehearsed) -> Iterator[str]:
         yield f"**Callers must send {_named(rehearsed.dropped)} no more.**"
     yield _answers(problem, rehearsed)
     if rehearsed.num_refused:
-        yield f"{rehearsed.num_refused:,} rows would be refused: {rehearsed.refusal}."
+        yield f"{rehearsed.num_refused:,} rows would be refused: {plain(rehearsed.refusal)}."
     if rehearsed.unlike_log is not None and rehearsed.unlike_log > ODD:
         yield f"The champion itself answers by up to {rehearsed.unlike_log:.3g} otherwise than it did then; find out why."
 
@@ -54,7 +54,7 @@ def _answers(problem: Problem, rehearsed: Rehearsed) -> str:
     rows, found, who = problem.problem.rows, rehearsed.difference, f"champion {rehearsed.champion_version}"
     if found is None:
         return (
-            f"Not compared: {rehearsed.champion_problem}."
+            f"Not compared: {plain(rehearsed.champion_problem)}."
             if rehearsed.champion_problem
             else "There is no champion to compare with."
         )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from ml import metrics
-from ml.card.markdown import bullets, interval, number, table
+from ml.card.markdown import bullets, interval, number, plain, table
 from ml.card.words import in_words
 from ml.problem import Problem
 from ml.records import Evaluated, Example, Exported, Part, Prepared, Reference, Rule, Trained, Verdict
@@ -66,7 +66,7 @@ def _rule(rule: Rule) -> tuple[str, str, str]:
 def quality(problem: Problem, evaluated: Evaluated) -> str:
     """The models side by side on the test rows."""
     title = f"Quality on {evaluated.num_rows:,} test rows, with {problem.gate.confidence:.0%} intervals"
-    note = f"\n\nNo comparison with the champion: {evaluated.champion_problem}." if evaluated.champion_problem else ""
+    note = f"\n\nNo comparison with the champion: {plain(evaluated.champion_problem)}." if evaluated.champion_problem else ""
     return _models(title, problem, evaluated, evaluated) + note
 
 

@@ -3,6 +3,7 @@
 import getpass
 import json
 import math
+import re
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydantic import BaseModel
 from ml.errors import ConfigError
 
 ProblemOption = Annotated[str, typer.Option("--problem", "-p", help="name of a problem, or the path of its TOML file")]
+STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tabs and line ends
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON value instead of text")]
 
 
@@ -68,7 +70,12 @@ def plain(value: Any) -> Any:
 
 def show(value: Any, *, as_json: bool, text: str) -> None:
     """Print a result for a program or for a person."""
-    typer.echo(json.dumps(value, indent=2, default=str) if as_json else text)
+    typer.echo(json.dumps(value, indent=2, default=str) if as_json else harmless(text))
+
+
+def harmless(text: str) -> str:
+    """A text that cannot steer the terminal it is shown on: values of rows stand in it."""
+    return STEERING.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def table(rows: list[dict[str, Any]], columns: list[str]) -> str:

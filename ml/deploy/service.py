@@ -1,7 +1,7 @@
 """The prediction service as deployment sees it: moves a version, asks, and sorts what can go wrong by who can mend it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -22,7 +22,7 @@ class PredictionService:
     """
 
     url: str
-    token: str
+    token: str = field(repr=False)
     problem: str
 
     @property

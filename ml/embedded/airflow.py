@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ class Airflow:
 
     url: str
     user: str
-    password: str
+    password: str = field(repr=False)
 
     def trigger(self, dag_id: str, run_id: str, *, conf: dict[str, Any] | None = None) -> None:
         """Start a run by hand; one of that name that exists already goes on, its failed tasks are tried anew.

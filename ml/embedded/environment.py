@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ml.embedded.secrets import Secrets
@@ -27,10 +27,10 @@ class Ports:
 class Addresses:
     """Database addresses with passwords in them."""
 
-    airflow: str
-    mlflow: str
-    evergreen: str
-    production_reader: str
+    airflow: str = field(repr=False)
+    mlflow: str = field(repr=False)
+    evergreen: str = field(repr=False)
+    production_reader: str = field(repr=False)
 
 
 def common(outer: Mapping[str, str] = os.environ) -> dict[str, str]:

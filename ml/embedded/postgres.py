@@ -8,7 +8,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
@@ -46,7 +46,7 @@ class Postgres:
 
     home: Path
     port: int
-    passwords: dict[str, str]
+    passwords: dict[str, str] = field(repr=False)
 
     @property
     def data(self) -> Path:

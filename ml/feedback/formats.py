@@ -15,7 +15,7 @@ from ml.scoring import in_words
 
 OWN = ("key", "why", "answered")
 YES, NO = ("true", "yes", "1"), ("false", "no", "0")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run a text that begins like this
+FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # a spreadsheet would run a text that begins like this
 
 
 def to_csv(tasks: Iterable[Task], problem: Problem) -> str:
@@ -25,7 +25,8 @@ def to_csv(tasks: Iterable[Task], problem: Problem) -> str:
     writer.writerow([*OWN, *problem.features, *_label_columns(problem), "labeller"])
     for task in tasks:
         features = [_cell(task.row.get(name)) for name in problem.features]
-        writer.writerow([task.key, task.why, in_words(task.answer), *features, *("" for _ in _label_columns(problem)), ""])
+        told = [_cell(text) for text in (task.key, task.why, in_words(task.answer))]
+        writer.writerow([*told, *features, *("" for _ in _label_columns(problem)), ""])
     return out.getvalue()
 
 
@@ -48,7 +49,7 @@ def from_csv(text: str, problem: Problem, *, by: str) -> list[Answer]:
             continue
         values = [_read(text, problem, f"line {lines.line_num}, column {name}") for name, text in zip(names, told, strict=True)]
         label = dict(zip(names, values, strict=True)) if problem.task.several else values[0]
-        found.append(Answer(line["key"], label, (line.get("labeller") or "").strip() or by))
+        found.append(Answer(_as_it_was(line["key"]), label, (line.get("labeller") or "").strip() or by))
     return found
 
 
@@ -163,5 +164,10 @@ def _told(row: dict[str, Any]) -> str:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, str):
-        return f"'{value}" if value.startswith(FORMULA) else value
+        return f"'{value}" if value.lstrip("'").startswith(FORMULA) else value
     return "" if value is None else value if isinstance(value, int | float) else json.dumps(value)
+
+
+def _as_it_was(cell: str) -> str:
+    """A key without the apostrophe that `_cell` put before it."""
+    return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(FORMULA) else cell

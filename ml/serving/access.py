@@ -9,7 +9,6 @@ import time
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +17,7 @@ from fastapi import HTTPException
 from ml import keys
 from ml.errors import ConfigError, EvergreenError
 from ml.keys import Key, Scope
+from ml.serving.browsers import is_loopback
 from ml.serving.limits import Limits
 from ml.serving.oidc import Oidc, scopes_of
 from ml.settings import Settings
@@ -208,14 +208,6 @@ def _token(authorization: str) -> str:
         return b64decode(value).decode().partition(":")[2]
     except ValueError:
         return ""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only programs of this machine reach an address."""
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _host(settings: Settings) -> str:

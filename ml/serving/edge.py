@@ -9,7 +9,7 @@ from fastapi import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ml.keys import Scope as Asking
-from ml.serving import metrics, telemetry
+from ml.serving import browsers, metrics, telemetry
 
 if TYPE_CHECKING:
     from ml.serving.access import Access
@@ -18,6 +18,7 @@ logger = logging.getLogger("ml.serving.requests")
 # What holds nothing that a key protects: pages, their parts, and what probes ask. All else takes a key.
 PUBLIC = frozenset({"/", "/docs", "/openapi.json", "/favicon.ico", "/health", "/v2/health/live", "/v2/health/ready"})
 PUBLIC_BELOW = ("/static/",)
+ASKED = frozenset({b"authorization", b"host", b"origin"})
 CHANGING = frozenset({"PUT", "DELETE", "PATCH"})
 PROTOCOLS = {"/problems": "json", "/v1": "tensorflow", "/v2": "open_inference"}
 
@@ -81,6 +82,8 @@ class Edge:
         path = scope["path"]
         if path in PUBLIC or path.startswith(PUBLIC_BELOW) or scope["method"] == "OPTIONS":
             return
-        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in ASKED}
+        host, origin = headers.get(b"host", ""), headers.get(b"origin", "")
+        browsers.refuse_foreign(scope["method"], host=host, origin=origin, unlocked=self._access.open)
         wanted: Asking = "deploy" if scope["method"] in CHANGING else "feedback" if path.endswith("/feedback") else "predict"
-        self._access.admit(given.decode("latin-1"), wanted)
+        self._access.admit(headers.get(b"authorization", ""), wanted)

@@ -4,11 +4,13 @@ import json
 import threading
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import jwt
 
 from ml.errors import TransientError
+from ml.serving.browsers import is_loopback
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")  # never a shared secret or none
 LEEWAY_S = 30
@@ -51,9 +53,9 @@ class Oidc:
         """
         self.unknown.clear()
         try:
-            with httpx.Client(timeout=TIMEOUT_S, follow_redirects=True) as client:
-                about = client.get(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration").raise_for_status().json()
-                found = client.get(about["jwks_uri"]).raise_for_status().json()
+            with httpx.Client(timeout=TIMEOUT_S) as client:  # redirects are not followed: they could lead anywhere
+                told = client.get(_safe(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"))
+                found = client.get(_safe(told.raise_for_status().json()["jwks_uri"])).raise_for_status().json()
             self._take(found)
         except (httpx.HTTPError, ValueError, KeyError, jwt.PyJWTError) as error:
             raise TransientError(f"The identity provider {self._issuer} does not tell its keys: {error}") from error
@@ -63,6 +65,17 @@ class Oidc:
 
     def _take(self, found: dict[str, Any]) -> None:
         self._keys = {key.key_id or "": key for key in jwt.PyJWKSet.from_dict(found).keys}
+
+
+def _safe(url: str) -> str:
+    """Whoever can change the keys on their way can sign any token.
+
+    Raises: ValueError: neither https nor this machine.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+        raise ValueError(f"{url} is no https address")
+    return url
 
 
 def scopes_of(claims: dict[str, Any]) -> tuple[str, ...]:

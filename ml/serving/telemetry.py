@@ -4,6 +4,7 @@ import json
 import logging
 import logging.config
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -14,7 +15,16 @@ from typing import Any, Literal
 
 Lines = Literal["text", "json", "requests"]
 TRACED = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")  # a tab is harmless
 Span = Callable[[str, Mapping[str, str]], AbstractContextManager[Any]]
+
+
+class OneLine(logging.Formatter):
+    """Text lines in which nothing that a caller or a row says can begin a line of its own, or steer a terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
+        """The message in one line; a traceback follows in lines of its own."""
+        return CONTROL.sub(lambda found: repr(found[0])[1:-1], super().formatMessage(record))
 
 
 class JsonLines(logging.Formatter):
@@ -32,7 +42,7 @@ class JsonLines(logging.Formatter):
 
 def log_lines(lines: Lines) -> None:
     """Send the logs of this process to standard error, as plain text or as JSON."""
-    formatter = {"format": "%(levelname)s: %(message)s"} if lines == "text" else {"()": JsonLines}
+    formatter = {"()": OneLine, "fmt": "%(levelname)s: %(message)s"} if lines == "text" else {"()": JsonLines}
     logging.config.dictConfig(
         {
             "version": 1,

@@ -13,8 +13,8 @@ from fastapi import HTTPException
 
 from ml.errors import ConfigError, DataError, EvergreenError
 from ml.scoring import Scorer
-from ml.serving.access import is_loopback
 from ml.serving.answer import Rows
+from ml.serving.browsers import is_loopback
 from ml.serving.http import MAX_BODY_BYTES, failure
 from ml.serving.pressure import MOST_REQUESTS
 from ml.serving.protocols import protos, signature, tensors

@@ -18,7 +18,8 @@ from ml.cli.app import app
 from ml.database import migrate
 from ml.embedded.processes import free_port
 from ml.errors import ConfigError, RefusedError
-from ml.serving.access import Access, check, is_loopback
+from ml.serving.access import Access, check
+from ml.serving.browsers import is_loopback
 from ml.serving.limits import Limits
 
 NOON = datetime(2030, 1, 5, 12, tzinfo=UTC)

@@ -20,7 +20,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
 TEST = $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --no-loadscope-reorder
 DEMO = $(BIN)/python -m ml.embedded demo --problem $(PROBLEM) --nights $(NIGHTS) $(if $(DATA),--data "$(DATA)") $(ARGS)
 
-.PHONY: help setup setup-dev demo down test test-all test-stack bench results screenshots check format lock
+.PHONY: help setup setup-dev demo down test test-all test-stack bench results screenshots check audit sbom format lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,18 @@ check: setup-dev ## style, types and layers; changes nothing
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+audit: setup-dev ## look for secrets in the history, unsafe code and unsafe workflows
+	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml ml plugins dags benchmarks
+	@$(BIN)/gitleaks git --no-banner --redact --log-level error .
+	@$(BIN)/zizmor --offline --quiet --persona auditor .github/workflows
+	@$(BIN)/shellcheck $$(git ls-files '*.sh' .ci)
+
+sbom: setup-dev ## list all parts with their hashes, and their licences: build/sbom.json, build/sbom-serving.json, build/licences.csv
+	@mkdir -p build
+	@$(BIN)/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml --output-reproducible -o build/sbom.json
+	@$(BIN)/cyclonedx-py requirements requirements-serving.txt --pyproject pyproject.toml --output-reproducible -o build/sbom-serving.json
+	@$(BIN)/python -m tests.security.licences build/licences.csv
 
 format: setup-dev ## mend style as far as that can be done by itself
 	@$(BIN)/ruff check --fix

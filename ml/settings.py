@@ -75,7 +75,7 @@ DEFAULTS = {
     "database_url": "postgresql://127.0.0.1:5432/evergreen",
     "mlflow_url": "http://127.0.0.1:5000",
     "serving_url": "http://127.0.0.1:8000",
-    "serving_token": "",
+    "serving_token": "",  # none is set  # nosec B105
     "serving_workers": "",
     "serving_state": str(PROJECT / "build" / "serving"),
     "serving_log": "text",

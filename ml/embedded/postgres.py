@@ -34,7 +34,7 @@ SETTINGS = {
     "max_wal_size": "512MB",
     "max_parallel_workers_per_gather": "0",
     "log_checkpoints": "off",
-    "password_encryption": "scram-sha-256",
+    "password_encryption": "scram-sha-256",  # how passwords are kept, not one  # nosec B105
     "timezone": "UTC",
     "log_timezone": "UTC",
 }

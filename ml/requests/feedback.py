@@ -69,7 +69,7 @@ def append_lines(connection: Connection, data: bytes) -> None:
     with connection, connection.cursor() as cursor:
         cursor.execute("CREATE TEMP TABLE arriving (LIKE feedback) ON COMMIT DROP")
         cursor.copy_expert(f"COPY arriving ({LISTED}) FROM STDIN", io.BytesIO(data))
-        cursor.execute(f"INSERT INTO feedback ({LISTED}) SELECT {LISTED} FROM arriving ON CONFLICT DO NOTHING")  # noqa: S608
+        cursor.execute(f"INSERT INTO feedback ({LISTED}) SELECT {LISTED} FROM arriving ON CONFLICT DO NOTHING")  # noqa: S608  # ours  # nosec B608
 
 
 def waiting(database_url: str, problem: str) -> list[Said]:
@@ -77,7 +77,7 @@ def waiting(database_url: str, problem: str) -> list[Said]:
 
     Raises: TransientError: the database is away. ConfigError: it refuses us, or has no such table.
     """
-    query = f"SELECT {LISTED} FROM feedback WHERE problem = %s AND done_at IS NULL ORDER BY ordinal, id"  # noqa: S608
+    query = f"SELECT {LISTED} FROM feedback WHERE problem = %s AND done_at IS NULL ORDER BY ordinal, id"  # noqa: S608  # ours  # nosec B608
     return [Said(*row) for row in _fetched(database_url, query, (problem,))]
 
 

@@ -151,7 +151,7 @@ def find(database_url: str, problem: str, request_id: str) -> list[dict[str, Any
     """
     names = ("position", "version", "served_at", "key", "score", "decision", "several")
     query = (
-        f"SELECT {', '.join(names)} FROM request_log"  # noqa: S608
+        f"SELECT {', '.join(names)} FROM request_log"  # noqa: S608  # ours  # nosec B608
         " WHERE problem = %s AND request_id = %s AND arm <> %s ORDER BY position"
     )
     return [dict(zip(names, row, strict=True)) for row in _fetched(database_url, query, (problem, request_id, SHADOW))]
@@ -229,7 +229,7 @@ def _copy(connection: Connection, data: bytes) -> None:
         with connection, connection.cursor() as cursor:
             cursor.execute("CREATE TEMP TABLE arriving (LIKE request_log) ON COMMIT DROP")
             cursor.copy_expert(f"COPY arriving ({LISTED}) FROM STDIN", io.BytesIO(data))
-            cursor.execute(f"INSERT INTO request_log ({LISTED}) SELECT {LISTED} FROM arriving ON CONFLICT DO NOTHING")  # noqa: S608
+            cursor.execute(f"INSERT INTO request_log ({LISTED}) SELECT {LISTED} FROM arriving ON CONFLICT DO NOTHING")  # noqa: S608  # ours  # nosec B608
 
 
 def _days(data: bytes) -> set[date]:

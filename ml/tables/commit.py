@@ -51,7 +51,7 @@ def put(location: str, change: Change) -> int:
         except DeltaError:
             if not log.exists(location) or (delta is not None and log.open_(location).version() == delta.version()):
                 raise
-            time.sleep(random.uniform(0, 0.05))  # noqa: S311  # so that two writers do not meet again and again
+            time.sleep(random.uniform(0, 0.05))  # noqa: S311  # so that two writers do not meet again and again  # nosec B311
     raise too_busy(location)
 
 

@@ -28,7 +28,7 @@ def build(problem: ProblemFile) -> None:
 
     @dag(schedule=None, params=forms.backtest(), **arguments)
     def backtest() -> None:
-        @task(execution_timeout=LONGEST)
+        @task(execution_timeout=LONGEST, **defaults.TRAINING)
         def backtest() -> dict[str, Any]:
             """Play the nights of the span again under every policy, judge what each would have answered, and recommend one."""
             return edge.backtested(problem)

@@ -47,7 +47,9 @@ def build(problem: ProblemFile) -> None:
     @dag(schedule=schedules.retrain(problem), params=forms.retrain(), **defaults.arguments("retrain", problem, __doc__))
     def retrain() -> None:
         validate = links.to_validation(stage("validate", problem, **defaults.SIDE_BY_SIDE))
-        prepare, evaluate, rehearse, gate = (stage(name, problem) for name in ("prepare", "evaluate", "rehearse", "gate"))
+        heavy = ("prepare", "evaluate", "rehearse")
+        prepare, evaluate, rehearse = (stage(name, problem, **defaults.TRAINING) for name in heavy)
+        gate = stage("gate", problem)
         register = links.to_mlflow(stage("register", problem))
         chain(ingest(problem), validate, decide(problem), prepare, train(problem), evaluate, rehearse, gate)
         chain(gate, register, announce(problem))
@@ -96,7 +98,7 @@ def decide(problem: ProblemFile) -> Any:
 def train(problem: ProblemFile) -> Any:
     """The task that makes the candidate."""
 
-    @task
+    @task(**defaults.TRAINING)
     def train() -> dict[str, Any]:
         """Fit the network and export it so that it takes raw rows; where it was asked for, search better settings first."""
         edge.tune_if_asked(problem)

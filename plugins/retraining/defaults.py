@@ -34,6 +34,8 @@ DEFAULT_ARGS: dict[str, Any] = {
 }
 
 SIDE_BY_SIDE: dict[str, Any] = {"max_active_tis_per_dag": None}  # for tasks that write days: those of a backfill run in parallel
+# for tasks that compute for long: with CeleryExecutor their own workers take them (docker-compose.yaml); others know no queues
+TRAINING: dict[str, Any] = {"queue": "training"}
 # for tasks that write pages: a night must not wait long for them, nor a slot be held by them, nor anybody be called for them
 FOR_PEOPLE: dict[str, Any] = {"retries": 2, "execution_timeout": timedelta(minutes=15), "on_failure_callback": None}
 

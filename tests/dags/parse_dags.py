@@ -36,6 +36,7 @@ def main(folder: str, result: str) -> None:
             for who, limits in asked.items()
         }
         serialized[name]["side_by_side"] = {task.task_id: task.max_active_tis_per_dag for task in dag.tasks}
+        serialized[name]["queues"] = {task.task_id: task.queue for task in dag.tasks}
         asking = [task for task in dag.tasks if hasattr(task, "assigned_users")]
         serialized[name]["approvers"] = {task.task_id: [user["id"] for user in task.assigned_users or []] for task in asking}
         serialized[name]["tries"] = {task.task_id: tries(task) for task in dag.tasks}

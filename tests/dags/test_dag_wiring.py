@@ -47,6 +47,12 @@ def test_tasks_and_their_order(two, kind):
 
 
 @pytest.mark.parametrize("kind", WIRING)
+def test_tasks_that_compute_for_long_have_workers_of_their_own(two, kind):
+    heavy = {"retrain": {"prepare", "train", "evaluate", "rehearse"}, "backtest": {"backtest"}}.get(kind, set())
+    assert {task for task, queue in two["dags"][f"{kind}_flights"]["queues"].items() if queue == "training"} == heavy
+
+
+@pytest.mark.parametrize("kind", WIRING)
 def test_only_last_tasks_announce_each_what_it_is_about(two, kind):
     expected = {task: OUTLETS.get(kind, {}).get(task, []) for task in WIRING[kind]}
     assert two["dags"][f"{kind}_flights"]["outlets"] == expected

@@ -20,7 +20,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
 TEST = $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --no-loadscope-reorder
 DEMO = $(BIN)/python -m ml.embedded demo --problem $(PROBLEM) --nights $(NIGHTS) $(if $(DATA),--data "$(DATA)") $(ARGS)
 
-.PHONY: help setup setup-dev demo down test test-all test-stack bench results screenshots check audit sbom format lock
+.PHONY: help setup setup-dev demo up down backup restore test test-all test-stack bench results screenshots check audit sbom format lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,8 +32,18 @@ setup-dev: $(VENV)/.setup-dev ## the same, with what tests and checks need
 demo: setup ## play nights of real history through the whole system [PROBLEM=flights NIGHTS=1 DATA=folder ARGS=--exit]
 	@$(DEMO)
 
-down: ## end what `make demo` left running
+up: ## the full stack by Docker: secrets and images on first use, then wait for health [ARGS=--no-build]
+	@python3 -m infra.compose up $(ARGS)
+
+down: ## end what `make demo` left running, and the full stack; its volumes stay
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m ml.embedded down $(ARGS); fi
+	@if [ -d secrets ]; then python3 -m infra.compose down; fi
+
+backup: ## write databases, ledger, MLflow, store and secrets of the full stack into a folder [ARGS="--to folder"]
+	@python3 -m infra.compose backup $(ARGS)
+
+restore: ## fill an empty full stack from such a folder, and start it [BACKUP=folder]
+	@python3 -m infra.compose restore $(BACKUP) $(ARGS)
 
 test: setup-dev ## the tests that take no minutes [ARGS="-k name"]
 	@$(TEST) -m "not slow and not stack" $(ARGS)

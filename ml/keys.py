@@ -56,13 +56,15 @@ def digest(key: str) -> str:
     return sha256(key.encode()).hexdigest()
 
 
-def new(database_url: str, asked: Asked, *, actor: str, now: datetime) -> tuple[Key, str]:
+def new(database_url: str, asked: Asked, *, actor: str, now: datetime, text: str = "") -> tuple[Key, str]:
     """Make a key; returns its row and the key itself, which is told this once.
 
+    Args:
+        text: the key, where whoever installs the system has drawn it already (`eg_<8 hex digits>_<256 random bits>`).
     Raises: TransientError: the database is away. ConfigError: it refuses us, or has no such table.
     """
-    name = PREFIX + secrets.token_hex(4)
-    text = f"{name}_{secrets.token_urlsafe(32)}"
+    text = text or f"{PREFIX}{secrets.token_hex(4)}_{secrets.token_urlsafe(32)}"
+    name = PREFIX + text.removeprefix(PREFIX).partition("_")[0]
     key = Key(id=name, digest=digest(text), made_at=now, made_by=actor, **asked.model_dump())
     _execute(
         database_url,

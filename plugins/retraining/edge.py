@@ -162,9 +162,7 @@ def backtested(problem: ProblemFile) -> dict[str, Any]:
     asked = backtest.Asked(
         Window(first, last), tuple(params["policies"]), every=params["every"], share=params["share"], workers=params["workers"]
     )
-    record = backtest.run(context, asked, backtest.Past(sample=params["sample"]))
-    log.info("%s", record.sentence)
-    return done(record)
+    return done(backtest.run(context, asked, backtest.Past(sample=params["sample"])))
 
 
 def follow_alias(context: "Context") -> "Followed | None":

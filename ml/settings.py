@@ -75,19 +75,12 @@ DEFAULTS = {
     "database_url": "postgresql://127.0.0.1:5432/evergreen",
     "mlflow_url": "http://127.0.0.1:5000",
     "serving_url": "http://127.0.0.1:8000",
-    "serving_token": "",  # none is set  # nosec B105
-    "serving_workers": "",
     "serving_state": str(PROJECT / "build" / "serving"),
     "serving_log": "text",
     "spool_mb": "1024",
-    "oidc_issuer": "",
-    "oidc_audience": "",
-    "serving_grpc": "",
     "problems": str(PROJECT / "ml" / "problems"),
     "expectations": str(PROJECT / "expectations"),
-    "clock_file": "",
-    "alerts": "",
-}
+} | dict.fromkeys(("serving_token", "serving_workers", "oidc_issuer", "oidc_audience", "serving_grpc", "clock_file", "alerts"), "")
 
 
 def read(environment: Mapping[str, str] = os.environ) -> Settings:

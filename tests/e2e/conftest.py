@@ -3,6 +3,7 @@
 import io
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -19,6 +20,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """PostgreSQL, MLflow, Airflow and the prediction service, on ports of their own; stopped at the end."""
     home = tmp_path_factory.mktemp("stack")
     shutil.copytree(PROJECT / "ml" / "problems", home / "problems")  # tests add problems of their own
+    planted = {"AWS_ACCESS_KEY_ID": "PLANTED-AWS-KEY-ID-7c1e", "AWS_SECRET_ACCESS_KEY": "PLANTED-AWS-SECRET-93ba"}
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in planted.items():  # every part of the stack inherits them
+            environment.setenv(name, value)
+        yield from _stack(home)
+
+
+def _stack(home: Path) -> Iterator[Stack]:
     running = Stack(home, problems=home / "problems", preferred=Ports(airflow=0, mlflow=0, serving=0, postgres=0))
     try:
         running.start()

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -64,3 +65,27 @@ def test_workflows_use_no_action_by_a_tag_and_few_rights():
         assert re.search(r"(?m)^permissions: \{\}$", text), f"{path.name} begins without any right"
         assert "pull_request_target" not in text
         assert not re.search(r"run:.*\$\{\{|^\s+[^#\n]*\$\{\{ *github\.(event|head_ref|ref_name)", text, re.MULTILINE), path.name
+
+
+AUDIT = {
+    "bandit": ["--quiet", "--recursive", "--configfile", "pyproject.toml", "ml", "plugins", "dags", "benchmarks"],
+    "gitleaks": ["git", "--no-banner", "--redact", "."],
+    "zizmor": ["--offline", "--persona", "auditor", ".github/workflows"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tool", AUDIT)
+def test_no_secret_unsafe_code_or_unsafe_workflow_is_in_the_repository(tool):
+    program = Path(sys.executable).with_name(tool)
+    if not program.exists():
+        pytest.skip(f"{tool} is not installed: make setup-dev")
+    done = subprocess.run([program, *AUDIT[tool]], cwd=PROJECT, capture_output=True, text=True, check=False, timeout=250)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def test_the_audit_is_part_of_the_check_of_every_change():
+    target = re.search(r"(?ms)^audit:.*?\n\n", (PROJECT / "Makefile").read_text())
+    assert target is not None and all(f"$(BIN)/{tool} " in target[0] for tool in AUDIT)
+    for name in ("check", "release"):
+        assert re.search(r"run: make .*\baudit\b", (PROJECT / ".github" / "workflows" / f"{name}.yml").read_text())

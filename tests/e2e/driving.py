@@ -16,6 +16,7 @@ from ml.context import Context
 from ml.embedded.airflow import Airflow
 from ml.embedded.stack import AIRFLOW_USER, Stack
 
+PATIENCE_S = 900.0  # a busy machine is no finding
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync")  # fmt: skip
@@ -45,7 +46,7 @@ def set_clock(stack: Stack, moment: str, *, sample: str = "flights") -> None:
     samples.advance(sample, stack.loader_url, datetime.fromisoformat(moment))
 
 
-def wait_for(check: Callable[[], Any], what: str, timeout_s: float = 180) -> Any:
+def wait_for(check: Callable[[], Any], what: str, timeout_s: float = PATIENCE_S) -> Any:
     """The first true value of `check`."""
     deadline = time.monotonic() + timeout_s
     while not (found := check()):
@@ -54,7 +55,7 @@ def wait_for(check: Callable[[], Any], what: str, timeout_s: float = 180) -> Any
     return found
 
 
-def finished(one: Airflow, dag_id: str, run_id: str, *, timeout_s: float = 240) -> dict[str, str]:
+def finished(one: Airflow, dag_id: str, run_id: str, *, timeout_s: float = PATIENCE_S) -> dict[str, str]:
     """Wait until a run ends; states by task, and the run's own under ''."""
 
     def end() -> dict[str, str] | None:

@@ -19,7 +19,7 @@ from ml.scoring import Scorer
 from tests.e2e import driving, turned_kit
 from tests.e2e.turned_kit import Turned
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(3000)
 JUNE = ("2013-06-24", "2013-06-25", "2013-06-26", "2013-06-27", "2013-06-28")
 NEXT = ("2013-06-30", "2013-07-01", "2013-07-02")
 TRUTH = "sched_dep >= '2013-05-01' AND origin = 'EWR'"

@@ -15,7 +15,7 @@ from ml.records import Evaluated, Verdict
 from tests.e2e import driving, turned_kit
 from tests.e2e.turned_kit import Turned
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
+pytestmark = [pytest.mark.timeout(3000), pytest.mark.slow]
 NAME = "mistaken"
 APRIL = ("2013-04-10", "2013-04-11", "2013-04-12")
 MISTAKE = "sched_dep >= '2013-04-01' AND sched_dep < '2013-04-14'"

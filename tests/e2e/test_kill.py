@@ -14,7 +14,7 @@ from ml.registry import Registry
 from ml.window import Window
 from tests.e2e import driving
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(3000)
 NIGHT, EVENING = "2013-02-01T03:00:00-05:00", "2013-02-01T23:30:00-05:00"
 WINDOW = Window.parse("2013-01-01/2013-02-01")
 RETRAIN = ("ingest", "validate", "decide", "prepare", "train", "evaluate", "rehearse", "gate", "register", "announce")

@@ -11,7 +11,7 @@ from ml.records import Ingested, Registered, Validated, Verdict
 from ml.registry import Registry
 from tests.e2e import driving
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(3000)
 NIGHTS = {number: f"2013-02-0{number}T03:00:00-05:00" for number in (1, 2, 3)}
 LATER = ("decide", "prepare", "train", "evaluate", "rehearse", "gate", "register", "announce")
 

@@ -68,6 +68,8 @@ class Settings:
         return moment.astimezone(UTC)
 
 
+# what is not there, or decided elsewhere, unless it is set
+OFF = ("serving_token", "serving_workers", "oidc_issuer", "oidc_audience", "serving_grpc", "clock_file", "alerts")
 DEFAULTS = {
     "store": str(PROJECT / "build" / "store"),
     "cache": str(PROJECT / "build" / "cache"),
@@ -80,7 +82,7 @@ DEFAULTS = {
     "spool_mb": "1024",
     "problems": str(PROJECT / "ml" / "problems"),
     "expectations": str(PROJECT / "expectations"),
-} | dict.fromkeys(("serving_token", "serving_workers", "oidc_issuer", "oidc_audience", "serving_grpc", "clock_file", "alerts"), "")
+} | dict.fromkeys(OFF, "")
 
 
 def read(environment: Mapping[str, str] = os.environ) -> Settings:

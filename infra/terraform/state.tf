@@ -15,6 +15,7 @@ locals {
   }
 
   secrets = merge(
+    { for name in keys(local.databases) : "${name}-password" => "Owner of the database ${name}" },
     {
       serving-token   = "What a deployment shows the prediction service"
       mlflow-admin    = "Administrator of MLflow"
@@ -35,6 +36,7 @@ module "database" {
 
   name           = "${local.full}-${each.key}"
   database       = each.key
+  password       = module.secret["${each.key}-password"].value
   scheme         = each.value
   clients        = local.clients[each.key]
   network        = local.network

@@ -3,7 +3,7 @@
 locals {
   programs = {
     api-server    = { command = ["airflow", "api-server", "--host", "0.0.0.0", "--port", "8080", "--proxy-headers"], port = 8080 }
-    scheduler     = { command = ["airflow", "scheduler"], before = ["airflow", "db", "migrate"] }
+    scheduler     = { command = ["airflow", "scheduler"], before = ["sh", "-c", "airflow db migrate && python -c 'from ml import database, settings; database.migrate(settings.read().database_url)'"] }
     dag-processor = { command = ["airflow", "dag-processor"] }
     triggerer     = { command = ["airflow", "triggerer"] }
   }

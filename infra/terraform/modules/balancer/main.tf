@@ -60,9 +60,8 @@ resource "aws_vpc_security_group_egress_rule" "this" {
 }
 
 resource "aws_route53_zone" "this" {
-  name          = var.domain
-  comment       = "Names of ${var.name}, known inside the network only"
-  force_destroy = !var.protected
+  name    = var.domain
+  comment = "Names of ${var.name}, known inside the network only"
 
   vpc {
     vpc_id = var.network.vpc_id

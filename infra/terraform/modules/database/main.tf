@@ -23,16 +23,6 @@ resource "aws_vpc_security_group_ingress_rule" "this" {
   to_port                      = 5432
 }
 
-module "password" {
-  source = "../secret"
-
-  name          = "${var.name}/password"
-  description   = "Password of ${var.database} on ${var.name}"
-  kms_key_arn   = var.kms_key_arn
-  recovery_days = var.protected ? 30 : 0
-  revision      = var.password_revision
-}
-
 resource "aws_db_parameter_group" "this" {
   name   = var.name
   family = "postgres${var.engine_version}"
@@ -58,7 +48,7 @@ resource "aws_db_instance" "this" {
 
   db_name             = var.database
   username            = var.database
-  password_wo         = module.password.value
+  password_wo         = var.password
   password_wo_version = var.password_revision
 
   allocated_storage     = var.storage_gb
@@ -96,6 +86,6 @@ resource "aws_secretsmanager_secret" "url" {
 
 resource "aws_secretsmanager_secret_version" "url" {
   secret_id                = aws_secretsmanager_secret.url.id
-  secret_string_wo         = "${var.scheme}://${var.database}:${module.password.value}@${aws_db_instance.this.endpoint}/${var.database}"
+  secret_string_wo         = "${var.scheme}://${var.database}:${var.password}@${aws_db_instance.this.endpoint}/${var.database}"
   secret_string_wo_version = var.password_revision
 }

@@ -58,8 +58,15 @@ variable "network" {
   nullable    = false
 }
 
+variable "password" {
+  description = "The owner's password: output `value` of the module secret. It is written, and never kept in plan or state."
+  type        = string
+  nullable    = false
+  ephemeral   = true
+}
+
 variable "password_revision" {
-  description = "A higher number draws a new password; start the tasks anew after it."
+  description = "Goes up with the revision of the secret; start the tasks anew after it."
   type        = number
   nullable    = false
   default     = 1

@@ -24,6 +24,8 @@ COPY ml /opt/evergreen/ml
 RUN /opt/evergreen/venv/bin/python -m compileall -q /opt/evergreen/ml /opt/evergreen/plugins
 WORKDIR /opt/evergreen
 USER 10001
+# named, so that a volume which Fargate mounts here belongs to this user
+VOLUME /var/lib/evergreen
 ENV PATH=/opt/evergreen/venv/bin:$PATH PYTHONPATH=/opt/evergreen:/opt/evergreen/plugins PYTHONUNBUFFERED=1 \
     AIRFLOW_HOME=/var/lib/evergreen/airflow EVERGREEN_CACHE=/var/lib/evergreen/cache \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/evergreen/dags AIRFLOW__CORE__PLUGINS_FOLDER=/opt/evergreen/plugins \

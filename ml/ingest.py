@@ -33,6 +33,7 @@ def run(context: Context) -> Ingested:
         DataError: the source is not as its contract says; the difference waits to be accepted.
         ConfigError: the run was begun with another window. TransientError: somebody was erased meanwhile.
     """
+    marks.mark_begun(context)
     if not context.has(Ingested):
         return context.write(_ingest(context, _window(context)))
     begun = context.record(Ingested)  # a rerun keeps its window, however late it comes

@@ -1,11 +1,13 @@
 """How far a problem's data were read, and which of them a night has learned from: small files beside the tables."""
 
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from ml.context import Context
 from ml.window import Window
 
-THROUGH, LEARNED, READ = "tables/through.json", "tables/learned.json", "tables/read.json"
+THROUGH, LEARNED, READ, BEGUN = "tables/through.json", "tables/learned.json", "tables/read.json", "tables/begun.json"
+MOST_BEGUN = 120  # runs that are remembered in their order
 
 
 def newest_day(context: Context) -> date | None:
@@ -61,3 +63,20 @@ def mark_read(context: Context) -> None:
         before = last_read(context)
         mark = {"at": context.settings.now().isoformat(), "before": before.isoformat() if before else None}
         context.store.write_json(READ, mark | {"run_key": context.run_key})
+
+
+def mark_begun(context: Context) -> None:
+    """Remember the run among the newest, once, so that pages find them in their order without a look at every folder there is.
+
+    Those of a backfill are left out: they run side by side, and none of them is a night.
+    """
+    held = begun(context)
+    if context.reason != "backfill" and context.run_key not in [run["run_key"] for run in held]:
+        at = context.settings.now().isoformat()
+        about = {"run_key": context.run_key, "at": at, "reason": context.reason, "dry_run": context.dry_run}
+        context.store.write_json(BEGUN, [*held, about][-MOST_BEGUN:])
+
+
+def begun(context: Context) -> list[dict[str, Any]]:
+    """The newest runs that have begun, oldest first: run_key, at, reason, dry_run."""
+    return list(context.store.read_json(BEGUN)) if context.store.exists(BEGUN) else []

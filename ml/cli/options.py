@@ -57,6 +57,8 @@ def plain(value: Any) -> Any:
     """A record as JSON takes it: keys are text, pairs that are keys become entries of a list, numbers are finite."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
+    if hasattr(value, "_asdict"):
+        return plain(value._asdict())
     if is_dataclass(value) and not isinstance(value, type):
         return {one.name: plain(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, dict):

@@ -94,6 +94,12 @@ class Ledger:
         with self._reading() as connection:
             return _entries(connection, *([LEDGER.c.problem == problem] if problem is not None else []))
 
+    def recent(self, problem: str, most: int) -> list[Entry]:
+        """The newest entries of a problem, at most so many, oldest first; for pages, which must not grow with the years."""
+        with self._reading() as connection:
+            newest = sa.select(LEDGER).where(LEDGER.c.problem == problem).order_by(LEDGER.c.id.desc()).limit(most)
+            return [_entry(row) for row in connection.execute(newest).mappings()][::-1]
+
     def moves(self, problem: str) -> list[Entry]:
         """Every move of the champion, oldest first."""
         with self._reading() as connection:
@@ -180,7 +186,11 @@ def _append(connection: sa.Connection, draft: Entry) -> Entry:
 
 def _entries(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> list[Entry]:
     rows = connection.execute(sa.select(LEDGER).where(*conditions).order_by(LEDGER.c.id)).mappings()
-    return [Entry(**{**row, "body": json.loads(row["body"])}) for row in map(dict, rows)]
+    return list(map(_entry, rows))
+
+
+def _entry(row: Mapping[Any, Any]) -> Entry:
+    return Entry(**{**row, "body": json.loads(row["body"])})
 
 
 def _find(connection: sa.Connection, problem: str, kind: str, key: str) -> Entry | None:

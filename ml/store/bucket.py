@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ml.errors import DataError, TransientError
 from ml.store import s3
@@ -72,6 +73,11 @@ class Bucket:
         below = f"{prefix}/" if prefix else ""
         return sorted(below + name for name in self._list(below) if SCRATCH not in name)
 
+    def size(self, name: str) -> int:
+        """Bytes of an object, or of all below a folder."""
+        whole = len(self._object(name)["Key"])  # names that only begin alike are others
+        return sum(one["Size"] for one in self._objects(name) if one["Key"][whole:].startswith("/") or not one["Key"][whole:])
+
     def delete(self, name: str) -> None:
         """Remove an object or folder; a folder is gone for readers before its first file is."""
         if "" in self._list(name, at_most=1):
@@ -118,14 +124,17 @@ class Bucket:
 
     def _list(self, prefix: str, at_most: int | None = None) -> dict[str, str]:
         """ETags of the objects whose names begin with a prefix, by the rest of the name."""
+        start = len(self._object(prefix)["Key"])
+        return {one["Key"][start:]: one["ETag"] for one in self._objects(prefix, at_most)}
+
+    def _objects(self, prefix: str, at_most: int | None = None) -> Iterator[Mapping[str, Any]]:
+        """What the server lists of the objects whose names begin with a prefix, in the order of names."""
         start = self._object(prefix)
-        found: dict[str, str] = {}
         with writing(self.location(prefix)):
             pages = s3.client().get_paginator("list_objects_v2")
             limits = {"MaxItems": at_most, "PageSize": at_most}
             for page in pages.paginate(Bucket=start["Bucket"], Prefix=start["Key"], PaginationConfig=limits):
-                found |= {one["Key"][len(start["Key"]) :]: one["ETag"] for one in page.get("Contents", [])}
-        return found
+                yield from page.get("Contents", [])
 
     def _copy(self, name: str, etags: Mapping[str, str]) -> Path | None:
         """The local copy of exactly these objects; None when one of them has changed meanwhile."""

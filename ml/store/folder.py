@@ -47,6 +47,12 @@ class Folder:
         found = (path.relative_to(self.root) for path in (self.root / prefix).rglob("*") if path.is_file())
         return sorted(path.as_posix() for path in found if not any(part.startswith(SCRATCH) for part in path.parts))
 
+    def size(self, name: str) -> int:
+        """Bytes of a file or of all files below a folder."""
+        path = self.root / name
+        files = [path] if path.is_file() else (file for file in path.rglob("*") if file.is_file())
+        return sum(file.stat().st_size for file in files)
+
     def delete(self, name: str) -> None:
         """Remove a file or folder."""
         path = self.root / name

@@ -69,6 +69,10 @@ class Store:
         """Names of all files below a folder, sorted; none when there is no such folder."""
         return self._place.names(self._checked(prefix) if prefix else "")
 
+    def size(self, name: str) -> int:
+        """Bytes of a file, or of all files below a folder; 0 when it is not there."""
+        return self._place.size(self._checked(name))
+
     def write_json(self, name: str, content: Any) -> None:
         """Replace a JSON file in one step."""
         self.write(name, json.dumps(content, indent=2, default=str).encode() + b"\n")

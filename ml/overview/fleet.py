@@ -1,7 +1,7 @@
 """Every problem in a line: who serves, how well, does it drift, how did last night end, what waits for somebody."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from ml.rollout import under_way
 from ml.settings import Settings
 
 MONTH = timedelta(days=30)
-GLANCE_DAYS, GLANCE_NIGHTS = 14, 14  # that a line of the fleet looks at
+GLANCE = 14  # days and nights that a line of the fleet looks at
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Glance:
     Attributes:
         promised: the success metric as the champion's evaluation promised it.
         quality: what monitoring said of the last days, oldest first; drift: the newest day's word.
-        night: the newest run of retrain; told: how it ended, in a sentence.
+        nights: the newest runs of retrain, newest first; told: how the newest ended, in a sentence.
         minutes: of training in the last 30 days, of at most `budget`; num_bytes: what the runs on the page take in the store.
     """
 
@@ -50,7 +50,6 @@ class Glance:
     promised: float | None = None
     quality: tuple[Point, ...] = ()
     drift: str = ""
-    night: Night | None = None
     told: str = ""
     waiting: tuple[Waiting, ...] = ()
     rollout: str = ""
@@ -58,7 +57,7 @@ class Glance:
     budget: float | None = None
     num_bytes: int = 0
     trouble: str = ""
-    nights: tuple[Night, ...] = field(default=(), repr=False)
+    nights: tuple[Night, ...] = ()
 
 
 def fleet(settings: Settings, names: Sequence[str] | None = None) -> list[Glance]:
@@ -79,19 +78,20 @@ def _glance(settings: Settings, name: str, ledger: Ledger) -> Glance:
         return Glance(name, name, trouble=without_folder(str(error), settings.problems))
     about = context.problem.problem
     try:
-        return glance(context, ledger)
+        return glance(context, ledger.recent(name, ENTRIES), ledger.champion(name), GLANCE)
     except EvergreenError as error:
         return Glance(name, about.title, about.owner, context.problem.success.metric, trouble=str(error))
 
 
-def glance(context: Context, ledger: Ledger) -> Glance:
-    """One problem.
+def glance(context: Context, entries: Sequence[Entry], champion: Champion | None, most: int) -> Glance:
+    """One problem, with as many of its newest days and nights.
 
+    Args:
+        entries: the newest of the ledger, oldest first.
     Raises: TransientError: the database or the store is away. ConfigError: either refuses us.
     """
     problem, name, now = context.problem, context.problem.name, context.settings.now()
-    entries, champion = ledger.recent(name, ENTRIES), ledger.champion(name)
-    seen, ran = live.points(context, GLANCE_DAYS), nights(context, entries, GLANCE_NIGHTS)
+    seen, ran = live.points(context, most), nights(context, entries, most)
     return Glance(
         name=name,
         title=problem.problem.title,
@@ -102,9 +102,8 @@ def glance(context: Context, ledger: Ledger) -> Glance:
         promised=promised(context, champion),
         quality=tuple(seen),
         drift=live.state(seen),
-        night=ran[0] if ran else None,
         told=explain(context, entries, seen, {}, "").headline,
-        waiting=tuple(_waiting(work) for work in ledger.due(name, "approve")),
+        waiting=tuple(_waiting(work) for work in context.ledger.due(name, "approve")),
         rollout=rolling(entries),
         minutes=sum(one.minutes or 0.0 for one in ran if one.at > now - MONTH),
         budget=problem.retraining.minutes_per_month,

@@ -8,11 +8,10 @@ from ml.card.words import in_words
 from ml.context import Context
 from ml.errors import TransientError
 from ml.ledger import Champion, Entry
-from ml.overview import live, timeline
+from ml.overview import timeline
 from ml.overview.brief import Brief, explain
 from ml.overview.fleet import Glance, glance
-from ml.overview.live import Point
-from ml.overview.nights import ENTRIES, Night, nights, record
+from ml.overview.nights import ENTRIES, MOST, record
 from ml.overview.timeline import Event
 from ml.records import Evaluated, Verdict
 from ml.snapshot import PLOTS
@@ -50,8 +49,6 @@ class Detail:
     versions: tuple[Version, ...]
     earlier: tuple[int, ...]
     promotable: tuple[int, ...]
-    nights: tuple[Night, ...]
-    days: tuple[Point, ...]
     events: tuple[Event, ...]
     judged: str
     rules: tuple[str, ...]
@@ -68,17 +65,15 @@ def detail(context: Context, *, states: Mapping[str, str] | None = None) -> Deta
     """
     ledger, name = context.ledger, context.problem.name
     entries, standing = ledger.recent(name, ENTRIES), ledger.succession(name)
-    seen, ran = live.points(context), nights(context, entries)
+    shown = glance(context, entries, standing[-1] if standing else None, MOST)
     known, mlflow = versions(context, entries, standing)
     judged, rules, plots = _judged(context, standing[-1] if standing else None)
     return Detail(
-        glance=glance(context, ledger),
-        brief=explain(context, entries, seen, states or {}, ""),
+        glance=shown,
+        brief=explain(context, entries, shown.quality, states or {}, ""),
         versions=tuple(known),
         earlier=tuple(dict.fromkeys(one.version for one in standing[-2::-1])) if standing else (),
         promotable=tuple(one.version for one in known if one.verdict == "promote" and not one.is_champion),
-        nights=tuple(ran),
-        days=tuple(seen),
         events=tuple(timeline.events(entries, EVENTS)),
         judged=judged,
         rules=rules,

@@ -49,9 +49,9 @@ def fortnight(context: Context, num_nights: int = 14) -> None:
         day(context, number)
     ledger = at(context, FIRST + timedelta(days=num_nights - 1)).ledger
     if num_nights > 1:
-        body = {"version": 2, "run_key": f"night-{FIRST + timedelta(days=num_nights - 1)}", "verdict_digest": "v"}
-        ledger.append("flights", "approval_asked", key="ask", actor="airflow", version=2, run_key=body["run_key"], body={})
-        ledger.ask("flights", "approve", "ask", body)
+        key = f"night-{FIRST + timedelta(days=num_nights - 1)}"
+        ledger.append("flights", "approval_asked", key="ask", actor="airflow", version=2, run_key=key, body={"run": key})
+        ledger.ask("flights", "approve", "ask", {"version": 2, "run_key": key, "verdict_digest": "v"})
 
 
 def at(context: Context, day: date) -> Context:

@@ -103,9 +103,9 @@ def test_an_empty_night_is_told_as_one(tmp_path):
 
 def test_a_problem_without_a_night_has_a_page_all_the_same(tmp_path):
     found = overview.detail(kit.make_context(tmp_path))
-    assert found.glance.champion is None and found.glance.night is None
+    assert found.glance.champion is None and found.glance.nights == ()
     assert found.brief.run_key == "" and "No night yet" in found.brief.headline
-    assert (found.versions, found.earlier, found.days, found.events, found.plots) == ((), (), (), (), ())
+    assert (found.versions, found.earlier, found.glance.quality, found.events, found.plots) == ((), (), (), (), ())
 
 
 def test_the_page_of_a_problem_knows_versions_nights_plots_and_that_mlflow_is_away(played):
@@ -115,9 +115,9 @@ def test_the_page_of_a_problem_knows_versions_nights_plots_and_that_mlflow_is_aw
     assert found.versions[0].url == "http://127.0.0.1:9/#/models/flights/versions/1?workflowType=machine_learning"
     assert found.plots == ("roc",)
     assert "it warns of" in found.judged
-    assert len(found.nights) == 14
-    assert [one.ended for one in found.nights[-4:]] == ["reject", "skipped", "skipped", "promote"]
-    assert found.nights[11].num_quarantined == 9
+    assert len(found.glance.nights) == 14
+    assert [one.ended for one in found.glance.nights[-4:]] == ["reject", "skipped", "skipped", "promote"]
+    assert found.glance.nights[11].num_quarantined == 9
     assert found.events[0].what == "Version 2 waits for an approval"
 
 
@@ -146,9 +146,9 @@ def test_records_that_cannot_be_read_count_as_absent(tmp_path):
     run.store.write(f"{MonitoredDay.folder}/2013-02-02.json", b"[]")
     run.store.write(marks.BEGUN, b"7")
     found = overview.detail(context)
-    assert found.nights[0].num_ingested == 2700 and found.nights[0].num_valid is None
-    assert found.nights[0].ended == "train"
-    assert [point.day for point in found.days] == [date(2013, 2, 1)]
+    assert found.glance.nights[0].num_ingested == 2700 and found.glance.nights[0].num_valid is None
+    assert found.glance.nights[0].ended == "train"
+    assert [point.day for point in found.glance.quality] == [date(2013, 2, 1)]
 
 
 def test_runs_of_versions_that_kept_no_list_are_known_by_the_ledger(played):
@@ -162,7 +162,8 @@ def test_runs_of_versions_that_kept_no_list_are_known_by_the_ledger(played):
     assert len(ran) == 14
 
 
-def test_the_list_of_runs_is_bounded_and_a_run_stands_in_it_once(tmp_path):
+def test_the_list_of_runs_is_bounded_and_a_run_stands_in_it_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(marks, "MOST_BEGUN", 5)
     context = kit.make_context(tmp_path)
     for number in range(marks.MOST_BEGUN + 5):
         for _ in range(2):
@@ -180,9 +181,14 @@ def test_a_page_reads_as_much_after_years_as_after_a_month(tmp_path, monkeypatch
 
     read: list[str] = []
     plain = Store.read
-    monkeypatch.setattr(Store, "read", lambda store, name: read.append(name) or plain(store, name))
+
+    def counted(store: Store, name: str) -> bytes:
+        read.append(name)
+        return plain(store, name)
+
+    monkeypatch.setattr(Store, "read", counted)
     counts = []
-    for size in (MOST + 5, 3 * MOST):
+    for size in (MOST + 2, MOST + 12):
         context = kit.make_context(tmp_path / str(size))
         for number in range(size):
             kit.night(context, number, train=False)

@@ -21,4 +21,7 @@ class RetrainingPlugin(AirflowPlugin):  # type: ignore[misc]  # Airflow comes wi
         BacktestLink(),
     ]
     timetables = [ReplayedCronTimetable]  # noqa: RUF012
+    external_views = [  # noqa: RUF012
+        {"name": "Evergreen", "href": f"{pages.PREFIX}/", "destination": "nav", "url_route": "evergreen", "nav_top_level": True}
+    ]
     fastapi_apps = [{"app": pages.Pages(), "url_prefix": pages.PREFIX, "name": "Evergreen: pages of runs"}]  # noqa: RUF012

@@ -96,7 +96,8 @@ def _ingested(run: Context) -> str | None:
     span = f"{found.start} to {found.end - timedelta(days=1)}"
     if found.num_rows == 0:
         return f"{NO_ROWS} for {span}."
-    new = f"{len(found.days_changed)} days are new or changed" if found.days_changed else "all were known already"
+    changed = len(found.days_changed)
+    new = f"{changed} {'day is' if changed == 1 else 'days are'} new or changed" if changed else "all were known already"
     late = f"; {found.num_late:,} late rows of older days are not read" if found.num_late else ""
     return f"{found.num_rows:,} rows of {span} were read; {new}{late}."
 
@@ -179,7 +180,7 @@ def _headline(steps: Sequence[Step], after: Sequence[Step]) -> str:
     by_stage = {step.stage: step for step in steps}
     for state in ("failed", "waits"):
         if wrong := next((step for step in (*steps, *after) if step.state == state), None):
-            return f"{wrong.name}: {wrong.sentence}"
+            return wrong.sentence if wrong in after else f"{wrong.name}: {wrong.sentence}"
     if after:
         return after[-1].sentence
     if going := next((step for step in steps if step.state == "running"), None):

@@ -114,11 +114,14 @@ def done(record: "Record | None", otherwise: str = "nothing is due") -> dict[str
 def rolled_out(context: "Context") -> dict[str, Any]:
     """Deploy the champion; while its rollout goes on the task gives its slot back and looks again later.
 
-    A run in which a person asked to hold it ends: the run that carries the rollout waits.
+    Where a person asked for the way back, the earlier champion becomes champion first. A run in which somebody asked to hold it
+    ends: the run that carries the rollout waits.
     """
-    from ml import deploy
+    from ml import deploy, promote
     from ml.records import RollingOut
 
+    if asked := runs.way_back():
+        log.info("%s", summary(promote.rollback(context, **asked)))  # the run's key names the move: a retry moves once
     skip_if(deploy.done_by_another(context))
     record = deploy.run(context, runs.wished())
     if not isinstance(record, RollingOut):

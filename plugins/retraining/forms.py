@@ -141,12 +141,19 @@ def deploy() -> dict[str, Any]:
         "order": Param(
             None,
             type=["null", "string"],
-            enum=[None, "hold", "resume", "finish"],
+            enum=[None, "hold", "resume", "finish", "back"],
             title="Order",
             description_md=(
                 "For the rollout that is under way. **hold**: stay at this step. **resume**: go on. **finish**: let the champion "
-                "answer everybody now. To go back instead: `python -m ml rollback`, or move the alias in MLflow."
+                "answer everybody now. **back**: make the champion before this one champion again, and let it answer."
             ),
+        ),
+        "version": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            title="Back to version",
+            description_md="With the order **back**: an earlier champion to go back to. **Empty**: the one before this one.",
         ),
         "comment": Param(
             None, type=["null", "string"], maxLength=500, title="Comment", description="Why, in your words. Stays in the ledger."

@@ -62,7 +62,7 @@ def build() -> "FastAPI":
     from fastapi import Depends, FastAPI, Request
     from fastapi.responses import HTMLResponse
 
-    from retraining import labelling
+    from retraining import asking, labelling, overview
 
     app = FastAPI(dependencies=[Depends(get_user)], docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -85,7 +85,8 @@ def build() -> "FastAPI":
             return HTMLResponse(ABSENT, status_code=404, headers=headers | {"Content-Security-Policy": STILL})
         return HTMLResponse(content, headers=headers | {"Content-Security-Policy": policy})
 
-    labelling.add(app)
+    for part in (labelling, asking, overview):
+        part.add(app)
     return app
 
 

@@ -22,6 +22,7 @@ SECTIONS = {
     "gate": ("approval", "approval_hours", "approvers"),
     "schedule": ("retrain", "monitor", "feedback", "housekeeping"),
 }
+NAME = r"[a-z][a-z0-9_]{0,39}"
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -58,7 +59,7 @@ class ProblemFile:
             )
         if self.approval not in ("auto", "manual"):
             raise ProblemFileError(f'[gate] approval = {self.approval!r} is unknown. Write "auto" or "manual".')
-        if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", self.name):
+        if not re.fullmatch(NAME, self.name):
             raise ProblemFileError(f"[problem] name = {self.name!r} cannot name a DAG. Use a-z, 0-9 and _, at most 40.")
         _demand_timezone(self.timezone)
         for field in SECTIONS["schedule"]:
@@ -89,6 +90,11 @@ def readable() -> Iterator[ProblemFile]:
     A broken file is left out here, so that it takes no other problem's DAGs with it; `demand_readable` reports it.
     """
     return (found for found in _all(folder()) if isinstance(found, ProblemFile))
+
+
+def names() -> list[str]:
+    """Every problem there is a file for, the broken ones too, as far as a file's name can name a problem."""
+    return [path.stem for path in sorted(folder().glob("*.toml")) if re.fullmatch(NAME, path.stem)]
 
 
 def demand_readable() -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ml.context import Context, Reason
     from ml.deploy.rollout import Asked
 
+BACK = "back"  # order in the form of a deployment
 SHOWN = {  # per kind of DAG, what its runs write for people
     "retrain": {"what was validated": "validation.html", "the data": "data.html"},
     "monitor": {"dossier": "dossier.html"},
@@ -107,7 +108,23 @@ def wished() -> "Asked":
     airflow = get_current_context()
     params, person = airflow["params"], airflow["dag_run"].triggering_user_name
     actor = f"airflow:{person}" if person else "deploy"
-    return Asked(params.get("mode"), params.get("order"), actor, params.get("comment") or "")
+    order = params.get("order")
+    return Asked(params.get("mode"), None if order == BACK else order, actor, params.get("comment") or "")
+
+
+def way_back() -> dict[str, Any] | None:
+    """The earlier champion that the form of a deployment asks for, and who asks; None when it does not ask for one.
+
+    Raises: ConfigError: a version without the order to go back to it.
+    """
+    from ml.errors import ConfigError
+
+    params, asked = get_current_context()["params"], wished()
+    if params.get("order") == BACK:
+        return {"to": params.get("version"), "actor": asked.actor, "comment": asked.comment}
+    if params.get("version") is not None:
+        raise ConfigError(f"version = {params['version']} needs order = {BACK!r}: only the way back goes to a version by number.")
+    return None
 
 
 def refuse_unknown(conf: Mapping[str, Any], *, known: list[str]) -> None:

@@ -36,7 +36,8 @@ Picture = Callable[[Page, str], None]
 def night(stack, progress) -> date:
     """The first night of flights; it is played unless a champion is there already."""
     if Ledger(stack.settings.database_url).champion("flights") is None:
-        assert demo.play(stack, "flights", nights=1, data=None, progress=progress).complaints == []
+        nights = int(os.environ.get("EVERGREEN_NIGHTS", "1"))  # pictures look better after some
+        assert demo.play(stack, "flights", nights=nights, data=None, progress=progress).complaints == []
     return samples.first_night("flights")
 
 
@@ -302,6 +303,84 @@ def test_a_plot_of_the_run_is_shown(night, stack, visitor, picture):
     expect(plot).to_be_visible()
     assert plot.evaluate("image => image.naturalWidth") > 300
     picture(visitor, "mlflow-plot")
+
+
+def demand_accessible(page: Page) -> None:
+    """No finding of axe that is serious or critical."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")] == []
+
+
+def read_well(page: Page, picture: Picture, name: str) -> None:
+    """The page in light, in the dark, and on a phone: accessible everywhere, and never wider than the screen."""
+    for look, scheme, width, height in (("", "light", 1200, 900), ("-dark", "dark", 1200, 900), ("-phone", "light", 375, 800)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        demand_accessible(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        picture(page, name + look)
+
+
+def test_evergreen_stands_in_airflows_navigation_wears_its_theme_and_leads_back_to_it(night, stack, page, picture):
+    page.goto(stack.airflow_url)
+    page.get_by_role("link", name="Evergreen", exact=True).click()
+    frame = page.frame_locator("iframe[title=Evergreen]")
+    expect(frame.get_by_role("heading", name="All problems")).to_be_visible()
+    expect(frame.locator("[aria-labelledby=p-flights]")).to_contain_text("Version 1")
+    frame.locator("[aria-labelledby=p-flights]").get_by_role("link", name="Late arrivals").click()
+    expect(frame.get_by_role("heading", name="Last night")).to_be_visible()
+    page.wait_for_url("**/plugin/evergreen/evergreen/flights")  # so that the address can be passed on
+    page.evaluate("document.documentElement.classList.add('dark')")
+    expect(frame.locator("html")).to_have_attribute("data-theme", "dark")
+    picture(page, "evergreen-in-airflow")
+    frame.get_by_role("link", name="DAGs", exact=True).click()
+    page.wait_for_url("**/dags?tags=flights")
+
+
+def test_the_fleet_and_a_problem_read_well_in_light_in_the_dark_and_on_a_phone(night, stack, page, picture):
+    (stack.problems / "torn.toml").write_text("[problem\n")
+    try:
+        page.goto(f"{stack.airflow_url}/evergreen/")
+        expect(page.get_by_text("torn.toml is not valid TOML")).to_be_visible()
+        demand_accessible(page)
+    finally:
+        (stack.problems / "torn.toml").unlink()
+    page.reload()
+    read_well(page, picture, "fleet")
+    page.goto(f"{stack.airflow_url}/evergreen/flights")
+    for said in ("27,004 rows of 2013-01-01", "The candidate may replace the champion", "Version 1 answers callers", "flights"):
+        expect(page.get_by_text(said).first).to_be_visible()
+    expect(page.get_by_role("link", name="The run in Airflow")).to_have_attribute(
+        "href", f"/dags/retrain_flights/runs/night-{night}"
+    )
+    assert page.get_by_role("img", name="roc").evaluate("image => image.decode().then(() => image.naturalWidth)") > 300
+    read_well(page, picture, "problem")
+    for what in ("Retrain", "Promote", "Deploy", "Roll back"):
+        page.goto(f"{stack.airflow_url}/evergreen/flights")
+        page.get_by_role("link", name=what, exact=True).click()
+        expect(page.get_by_role("heading", name=what)).to_be_visible()
+        demand_accessible(page)
+
+
+def test_a_button_leads_to_a_form_whose_run_is_started_in_the_persons_name_and_moves_nothing_it_may_not(
+    night, stack, page, picture
+):
+    one, before = driving.airflow(stack), Ledger(stack.settings.database_url).champion("flights")
+    page.goto(f"{stack.airflow_url}/evergreen/flights")
+    page.get_by_role("link", name="Roll back", exact=True).click()
+    expect(page.get_by_label("Back to version").get_by_role("option")).to_have_count(1)  # there is no earlier champion
+    page.get_by_label("Comment").fill("too many false alarms")
+    picture(page, "roll-back")
+    page.get_by_role("button", name="Roll back").click()
+    page.wait_for_url("**/evergreen/flights")
+    found = one._get("/dags/deploy_flights/dagRuns", run_type="manual", order_by="-run_after", limit=1)["dag_runs"][0]
+    assert found["conf"] == {"order": "back", "comment": "too many false alarms"}
+    assert found["triggering_user_name"] == AIRFLOW_USER
+    assert driving.finished(one, "deploy_flights", found["dag_run_id"])[""] == "failed"  # refused: nothing to go back to
+    after = Ledger(stack.settings.database_url).champion("flights")
+    assert (after and after.version) == (before and before.version)
 
 
 def test_the_service_describes_its_interface(stack, visitor, picture):

@@ -13,6 +13,9 @@ from typing import Any
 from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
+from tests.plugins.routes_kit import planted, unguarded
+
+LONGEST = 60_000
 ROLES = {"reader": "viewer", "stranger": None, "clerk": "viewer", "labeller": "user"}
 OF_THE_CLERK = "retrain_complaints"  # the only DAG that the clerk may see
 
@@ -27,6 +30,7 @@ class AuthManager(SimpleAuthManager):
 
 
 def main(requests: str, result: str) -> None:
+    from airflow import plugins_manager
     from airflow.api_fastapi.app import create_app, get_auth_manager
     from airflow.utils.db import initdb
     from fastapi.testclient import TestClient
@@ -44,10 +48,17 @@ def main(requests: str, result: str) -> None:
             body, origin = more or ("", "")
             headers |= {"Origin": origin} if origin else {}
             answer = client.request(method, path, headers=headers, content=body)
-            answers.append({"status": answer.status_code, "headers": dict(answer.headers), "text": answer.text[:3000]})
+            answers.append({"status": answer.status_code, "headers": dict(answer.headers), "text": answer.text[:LONGEST]})
+        guard: dict[str, Any] = {"apps": 0, "open": [], "planted": []}
+        for about in plugins_manager.get_fastapi_plugins()[0]:  # those that are mounted here
+            guard["apps"] += 1
+            inside = getattr(about["app"], "_app", None) or about["app"]
+            guard["open"] += unguarded(client, inside, about["url_prefix"], tokens["stranger"])
+    with TestClient(planted(pages), follow_redirects=False, raise_server_exceptions=False) as client:
+        guard["planted"] = [one for one in unguarded(client, client.app, "", tokens["stranger"]) if "/plant" in one]
     routes = [{"path": getattr(one, "path", ""), "methods": sorted(getattr(one, "methods", []))} for one in pages.build().routes]
     mounted = [getattr(one, "path", "") for one in app.routes]
-    Path(result).write_text(json.dumps({"answers": answers, "routes": routes, "mounted": mounted}))
+    Path(result).write_text(json.dumps({"answers": answers, "routes": routes, "mounted": mounted, "guard": guard}))
 
 
 if __name__ == "__main__":

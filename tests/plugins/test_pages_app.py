@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,8 @@ from retraining import pages
 from ml.tables import Table
 from ml.window import Window
 from tests.e2e.driving import CHROMIUM
+from tests.plugins.routes_kit import EXAMPLES
+from tests.unit import overview_kit
 
 PROJECT = Path(__file__).resolve().parents[2]
 ASKER = Path(__file__).parent / "ask_pages.py"
@@ -29,6 +32,8 @@ TASK = {
 PAGE = "/evergreen/flights/runs/night-1/validation.html"
 GRAPHS = "/evergreen/flights/runs/evening-1/monitor.html"
 DAYS = "/evergreen/flights/monitor/index.html"
+FLEET, PROBLEM, PLOT = "/evergreen/", "/evergreen/flights", "/evergreen/flights/runs/night-2013-02-01/plots/roc.png"
+ASK, BACK = "/evergreen/flights/ask/retrain", "/evergreen/flights/ask/rollback"
 WHO_MAY = [
     ("", PAGE, 401),
     ("forged", PAGE, 403),
@@ -63,7 +68,17 @@ NOT_THERE = [
     "/evergreen/unknown/monitor/index.html",
     "/evergreen/flights/monitor/latest.json",
     "/evergreen/flights/monitor/days/2013-01-01.json",
-    "/evergreen/docs", "/evergreen/redoc", "/evergreen/openapi.json", "/evergreen/",
+    "/evergreen/docs", "/evergreen/redoc", "/evergreen/openapi.json", "/evergreen/torn", "/evergreen/unknown",
+    "/evergreen/flights/runs/night-1/plots/..%2F..%2F..%2F..%2Fsecrets.json", "/evergreen/flights/runs/night-1/plots/none.png",
+    "/evergreen/flights/runs/..%2Fnight-1/plots/roc.png", "/evergreen/flights/runs/night-1/plots/secrets.json",
+]  # fmt: skip
+OVERVIEW = [
+    *((who, path, status) for path in (FLEET, PROBLEM, PLOT) for who, status in
+      (("", 401), ("forged", 403), ("stranger", 403), ("clerk", 403), ("reader", 200), ("labeller", 200))),
+    *((who, path, status) for path in (ASK, BACK) for who, status in
+      (("", 401), ("forged", 403), ("stranger", 403), ("clerk", 403), ("reader", 403), ("labeller", 200))),
+    ("labeller", "/evergreen/flights/ask/nothing", 404),
+    ("labeller", "/evergreen/unknown/ask/retrain", 404),
 ]  # fmt: skip
 LABELS, HERE = "/evergreen/flights/labels", "http://testserver"
 LABELLING = [  # who, body, origin, status
@@ -80,6 +95,15 @@ LABELLING = [  # who, body, origin, status
     ("labeller", "x" * 100_001, HERE, 413),
     ("labeller", "key=f1&label=true&skip=f9", HERE, 303),
 ]
+ASKING = [  # who, body, origin, status
+    ("", "window=", HERE, 401),
+    ("stranger", "window=", HERE, 403),
+    ("reader", "window=", HERE, 403),
+    ("labeller", "window=", "", 403),
+    ("labeller", "window=", "http://elsewhere.example", 403),
+    ("labeller", "x" * 20_001, HERE, 413),
+    ("labeller", "reason=%3Cscript%3E&window=2013-01-31", HERE, 422),  # there is no such DAG in this Airflow yet
+]
 OTHER_METHODS = ("POST", "PUT", "DELETE", "PATCH")
 
 
@@ -93,6 +117,9 @@ def asked() -> list[list[str]]:
         *(["reader", method, PAGE] for method in OTHER_METHODS),
         *of_routes,
         *([who, "GET", LABELS] for who in ("", "stranger", "clerk", "reader")),
+        *([who, "GET", path] for who, path, _ in OVERVIEW),
+        *([who, "POST", ASK, body, origin] for who, body, origin, _ in ASKING),
+        ["labeller", "POST", BACK, "version=two", HERE],
         *([who, "POST", LABELS, body, origin] for who, body, origin, _ in LABELLING),
         ["labeller", "GET", f"{LABELS}?skip=none"],  # after a label
         ["labeller", "GET", LABELS.replace("flights", "unknown")],
@@ -104,11 +131,16 @@ ROUTES = [
     ("/{problem}/monitor/index.html", ["GET"]),
     ("/{problem}/labels", ["GET"]),
     ("/{problem}/labels", ["POST"]),
+    ("/{problem}/ask/{what}", ["GET"]),
+    ("/{problem}/ask/{what}", ["POST"]),
+    ("/", ["GET"]),
+    ("/{problem}", ["GET"]),
+    ("/{problem}/runs/{run_key}/plots/{name}", ["GET"]),
 ]
 
 
 def example(path: str) -> str:
-    return path.format(problem="flights", run_key="night-1", page="validation.html")
+    return path.format(**EXAMPLES)
 
 
 def environment(home: Path, auth_manager: str) -> dict[str, str]:
@@ -121,6 +153,8 @@ def environment(home: Path, auth_manager: str) -> dict[str, str]:
         "AIRFLOW__CORE__AUTH_MANAGER": auth_manager,
         "AIRFLOW__API_AUTH__JWT_SECRET": "for-tests-" + "x" * 60,
         "EVERGREEN_STORE": str(home / "store"),
+        "EVERGREEN_DATABASE_URL": f"sqlite:///{home}/state.db",
+        "EVERGREEN_MLFLOW_URL": "http://127.0.0.1:9",  # nobody answers there
         "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "plugins")]),
     }
     return clean
@@ -132,6 +166,16 @@ def write_batch(home: Path, *keys: str) -> None:
     batch = {"name": "q", "made_at": datetime.now(UTC).isoformat(), "version": 1, "num_candidates": len(keys), "tasks": tasks}
     (home / "store" / "flights" / "labelling").mkdir(parents=True)
     (home / "store" / "flights" / "labelling" / "q.json").write_text(json.dumps(batch))
+
+
+def fleet(home: Path) -> None:
+    """Four nights of flights, one comment that would like to be a script, and a problem file that is broken."""
+    context = overview_kit.make_context(home)
+    overview_kit.fortnight(context, 4)
+    told = {"comment": "<script>alert(1)</script>"}
+    context.ledger.append("flights", "rejected", key="evil", actor="airflow:<b>anna</b>", version=2, body=told)
+    shutil.copytree(PROJECT / "ml" / "problems", home / "problems")
+    (home / "problems" / "torn.toml").write_text("[problem\n")
 
 
 def labels_in(home: Path) -> list[dict[str, Any]]:
@@ -155,9 +199,11 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         (home / "store" / name).parent.mkdir(parents=True, exist_ok=True)
         (home / "store" / name).write_text(f"<p>this is {name}</p>")
     write_batch(home, "f1", "f2")
+    fleet(home)
     (home / "store" / "secrets.json").write_text("a secret")
     (home / "store" / "flights" / "secrets.json").write_text("a secret")
     clean = environment(home, "tests.plugins.ask_pages.AuthManager")
+    clean |= {"EVERGREEN_PROBLEMS": str(home / "problems")}
     result = home / "result.json"
     command = [sys.executable, str(ASKER), json.dumps(asked()), str(result)]
     done = subprocess.run(command, env=clean, capture_output=True, text=True, timeout=240, cwd=PROJECT)
@@ -261,3 +307,55 @@ def test_somebody_labels_in_a_browser_with_the_keyboard(tmp_path):
     assert "Nothing is left to label: 1 rows were left for later" in last
     said = [(row["_key"], row["_label"], row["_labeller"]) for row in labels_in(tmp_path)]
     assert said == [("f1", "true", "airflow:anna"), ("f3", "false", "airflow:anna")]
+
+
+@pytest.mark.parametrize(("who", "path", "status"), OVERVIEW)
+def test_only_who_may_see_all_dags_of_a_problem_sees_its_pages_and_only_who_may_start_them_a_form(told, who, path, status):
+    answer = told["by"][who, "GET", path]
+    assert answer["status"] == status, answer["text"][:500]
+    assert ("Late arrivals" in answer["text"]) == (status == 200 and path in (FLEET, PROBLEM, ASK, BACK))
+
+
+def test_no_route_of_any_app_of_the_plugin_is_open_to_the_anonymous_or_to_who_has_no_role(told):
+    assert told["guard"]["apps"] == 1  # an app whose routes could not be looked at would be missing here
+    assert told["guard"]["open"] == []
+
+
+def test_a_route_that_somebody_forgets_to_guard_is_found(told):
+    """Three are planted: one that only asks who is logged in, and two that do not even ask that."""
+    found = [one.split()[1] for one in told["guard"]["planted"]]
+    assert sorted(set(found)) == ["/plant/mounted", "/plant/of-fastapi", "/plant/of-starlette"]
+
+
+def test_the_fleet_shows_what_is_known_and_what_is_broken(told):
+    text = told["by"]["reader", "GET", FLEET]["text"]
+    assert "Version 1" in text and "promised 0.74" in text and "Disputed answers" in text
+    assert "torn.toml is not valid TOML" in text and told["home"] not in text
+    assert 'aria-label="auc from' in text
+    assert f'href="{PROBLEM}"' in text and 'href="/evergreen/torn"' not in text
+
+
+def test_the_page_of_a_problem_explains_the_night_and_escapes_what_people_wrote(told):
+    answer = told["by"]["reader", "GET", PROBLEM]
+    text, policy = answer["text"], answer["headers"]["content-security-policy"]
+    assert "All 2,970 rows kept the rules." in text and "MLflow does not answer" in text
+    assert "/dags/backtest_flights" in text and f"{PROBLEM}/ask/rollback" in text and PLOT in text
+    assert "<script>alert" not in text and "&lt;script&gt;alert" in text and "<b>anna" not in text
+    assert "default-src 'none'" in policy and "script-src 'nonce-" in policy and "frame-ancestors 'self'" in policy
+    assert text.count("<script") == text.count("<script nonce=") == 1
+    assert told["by"]["reader", "GET", PLOT]["headers"]["content-type"] == "image/png"
+
+
+@pytest.mark.parametrize(("who", "body", "origin", "status"), ASKING)
+def test_only_who_may_start_the_dag_starts_a_run_and_only_from_the_form(told, who, body, origin, status):
+    answer = told["by"][who, "POST", ASK, body, origin]
+    assert answer["status"] == status, answer["text"][:500]
+    if status == 422:
+        assert "Dag id retrain_flights not found" in answer["text"]
+        assert 'value="2013-01-31"' in answer["text"] and "&lt;script&gt;" in answer["text"]  # what was filled in is kept
+
+
+def test_the_way_back_offers_earlier_champions_and_refuses_what_is_no_number(told):
+    assert "the champion before this one" in told["by"]["labeller", "GET", BACK]["text"]
+    answer = told["by"]["labeller", "POST", BACK, "version=two", HERE]
+    assert answer["status"] == 422 and "no version number" in answer["text"]

@@ -15,7 +15,7 @@ COMMANDS = (
     "data diff", "data checkout", "data vacuum", "lineage batch", "lineage version", "lineage prediction", "run", "monitor",
     "ledger show", "ledger verify", "ledger champion", "status", "promote", "deploy", "rollback", "quarantine list",
     "quarantine show", "quarantine release", "quarantine discard", "expectations draft", "expectations check", "contract show",
-    "contract diff", "contract accept", "erase", "tune", "rehearse", "backtest",
+    "contract diff", "contract accept", "fleet", "brief", "erase", "tune", "rehearse", "backtest",
 )  # fmt: skip
 
 

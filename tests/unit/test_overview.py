@@ -36,7 +36,7 @@ def test_a_line_of_the_fleet_says_who_serves_how_well_and_what_waits(played):
     assert flights.drift == "drift"
     assert flights.quality[-1].subjects == ("wind_speed",)
     assert [(one.version, one.run_key) for one in flights.waiting] == [(2, "night-2013-02-14")]
-    assert flights.told == "Approval: Version 2 waits for an approval."
+    assert flights.told == "Version 2 waits for an approval."
     assert flights.minutes == pytest.approx(sum(75 + number for number in (0, 3, 6, 9, 12, 13)) / 60)
     assert flights.num_bytes > 1000
 
@@ -45,7 +45,7 @@ def test_the_brief_tells_every_step_of_a_night_in_order(played):
     found = overview.brief(played, run_key="night-2013-02-04")
     told = {step.name: (step.state, step.sentence) for step in found.steps}
     assert list(told) == ["Ingested", "Validated", "Decided", "Prepared", "Trained", "Judged", "Registered", "Monitored"]
-    assert told["Ingested"] == ("done", "2,970 rows of 2013-02-01 to 2013-02-03 were read; 1 days are new or changed.")
+    assert told["Ingested"] == ("done", "2,970 rows of 2013-02-01 to 2013-02-03 were read; 1 day is new or changed.")
     assert told["Validated"] == ("done", "All 2,970 rows kept the rules.")
     assert told["Trained"] == ("done", "12 rounds over the rows in 78 s; round 9 was best.")
     assert told["Judged"][1].startswith("The candidate was refused: auc gain is too small. auc 0.7400 against 0.7300 of the")

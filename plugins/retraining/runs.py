@@ -4,8 +4,11 @@
 """
 
 import hashlib
+import multiprocessing
+import os
 import re
 from collections.abc import Mapping
+from multiprocessing import process
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -26,6 +29,18 @@ SHOWN = {  # per kind of DAG, what its runs write for people
 }
 
 
+def allow_processes() -> None:
+    """Let this task start processes of its own, as training and rehearsal do.
+
+    A task on Celery is a fork of a worker's child. From there it inherits a process object of Celery's library, which says that
+    it is a daemon (Python lets those have no children) and does not pickle. This one is as a main process has it.
+    """
+    if multiprocessing.current_process().daemon:  # there is no public way
+        own = process.BaseProcess(name="task")
+        own._config = {"authkey": process.AuthenticationString(os.urandom(32)), "semprefix": "/mp"}  # type: ignore[attr-defined]
+        process._current_process = own  # type: ignore[attr-defined]
+
+
 def open_run(problem: ProblemFile) -> "Context":
     """The context of this DAG run, for any of its stages.
 
@@ -33,6 +48,7 @@ def open_run(problem: ProblemFile) -> "Context":
     """
     from ml import context
 
+    allow_processes()
     airflow = get_current_context()
     run, params = airflow["dag_run"], airflow["params"]
     refuse_unknown(run.conf or {}, known=list(airflow["dag"].params))

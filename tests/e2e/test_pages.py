@@ -342,6 +342,7 @@ def test_evergreen_stands_in_airflows_navigation_wears_its_theme_and_leads_back_
     page.wait_for_url("**/dags?tags=flights")
 
 
+@pytest.mark.slow
 def test_the_fleet_and_a_problem_read_well_in_light_in_the_dark_and_on_a_phone(night, stack, page, picture):
     (stack.problems / "torn.toml").write_text("[problem\n")
     try:
@@ -371,6 +372,7 @@ def test_the_fleet_and_a_problem_read_well_in_light_in_the_dark_and_on_a_phone(n
         demand_accessible(page)
 
 
+@pytest.mark.slow
 def test_a_button_leads_to_a_form_whose_run_is_started_in_the_persons_name_and_moves_nothing_it_may_not(
     night, stack, page, picture
 ):
